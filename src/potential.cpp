@@ -117,6 +117,17 @@ void read_units(const Field &units, Potential &potential) {
   potential.length_unit = units.at("length").text();
 }
 
+/// LAMMPS warns by the first line, "# DATE: … UNITS: metal …", so it must say what the file says.
+void check_metadata(const Field &root, const Potential &potential, std::string_view text) {
+  const bool angstrom = potential.length_unit == "Angstrom";
+  const std::string style = angstrom && potential.energy_unit == "eV"         ? "metal"
+                            : angstrom && potential.energy_unit == "kcal/mol" ? "real"
+                                                                              : "none";
+  const std::string line = std::string(text.substr(0, text.find_first_of("\r\n"))) + " ";
+  if (line[0] != '#' || line.find(" UNITS: " + style + " ") == std::string::npos)
+    root.at("units").fail("the first line must be '# DATE: … UNITS: " + style + " …' to agree with them");
+}
+
 void read_elements(const Field &list, Potential &potential) {
   for (const Field &item : list.items()) {
     const std::string &symbol = item.text();
@@ -207,6 +218,7 @@ Potential Potential::parse(std::string_view text, const std::string &name) {
   check_format(root);
   read_network(root, potential);
   read_units(root.at("units"), potential);
+  check_metadata(root, potential, text);
   read_elements(root.at("elements"), potential);
 
   Sha256 hash;

@@ -115,10 +115,11 @@ void read_tensors(const Field &list, Potential &potential, Sha256 &hash) {
   compare_shapes(list, tensors, potential);
   for (const Declared &tensor : tensors) potential.tensors[tensor.name] = decode(tensor, hash);
 
-  if (potential.radial_functions != RadialFunctions::Gaussian) return;
-  for (const double width : potential.tensor("radial.widths").values)
-    if (!std::isnormal(width * width))
-      list.named("tensors.radial.widths").fail("holds a width of zero, or too near to it or to infinity");
+  const bool gaussian = potential.radial_functions == RadialFunctions::Gaussian;
+  const std::string scales = gaussian ? "radial.widths" : "radial.frequencies";
+  for (const double value : potential.tensor(scales).values)
+    if (!(value > 0.0) || !std::isnormal(value * value))
+      list.named("tensors." + scales).fail("holds a number that is not above 0, or not of a sensible size");
 }
 
 }  // namespace mlff
