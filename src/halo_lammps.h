@@ -1,0 +1,56 @@
+// The halo between MPI processes, through LAMMPS's own communication pattern.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "comm.h"
+#include "network.h"
+#include "pair.h"
+
+namespace mlff {
+
+/// Sends rows from owners to ghosts, and sums of forces and virials from ghosts back to owners. LAMMPS
+/// calls the pair style to fill and empty its buffers; the pair style hands these calls on to here.
+/// Ghosts may travel over several processes, so one that the network has no row for is kept in passing.
+class HaloLammps : public Halo {
+ public:
+  explicit HaloLammps(LAMMPS_NS::Pair &pair) : pair_(pair) {}
+
+  /// Makes room in LAMMPS's buffers; to be called before LAMMPS sets up communication.
+  /// row_bytes: largest row of exchange(). `buffers` is the style that LAMMPS asks (a hybrid, or ours).
+  void reserve(std::size_t row_bytes, LAMMPS_NS::Pair &buffers);
+  /// The atoms of this step. owner: [total] as in Atoms.
+  void set_atoms(LAMMPS_NS::Comm &comm, int local, int total, const int *owner);
+
+  void exchange(void *rows, std::size_t row_bytes, const int *row_of_atom) override;
+  /// Adds what ghosts have received to their owners. forces: [total, 3]; virial: [total, 9] or nullptr.
+  void return_to_owners(double *forces, double *virial);
+
+  // LAMMPS's calls; each returns the number of doubles in the buffer.
+  int pack_forward(int n, const int *atoms, double *buffer);
+  void unpack_forward(int n, int first, const double *buffer);
+  int pack_reverse(int n, int first, double *buffer);
+  void unpack_reverse(int n, const int *atoms, const double *buffer);
+
+ private:
+  static constexpr int force_width = 3, virial_width = 9;
+
+  char *row(int atom);
+  void keep_ghosts_without_row();
+
+  LAMMPS_NS::Pair &pair_;
+  LAMMPS_NS::Comm *comm_ = nullptr;
+  int local_ = 0, total_ = 0;
+  const int *owner_ = nullptr;
+
+  char *rows_ = nullptr;
+  std::size_t row_bytes_ = 0;
+  const int *row_of_atom_ = nullptr;
+  std::vector<int> passing_row_;     // [ghosts] row in passing_ or -1
+  std::vector<double> passing_;
+
+  double *forces_ = nullptr, *virial_ = nullptr;
+};
+
+}  // namespace mlff
