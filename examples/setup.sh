@@ -37,37 +37,48 @@ find_python() {
       return
     fi
   done
-  fail "Python 3.11 or newer is needed (Debian 12, Ubuntu 24.04: sudo apt-get install python3)"
+  return 1
 }
 
 # A hash over everything that the installed package is made of.
 hash_of_sources() {
   (cd "$repository" &&
    find CMakeLists.txt pyproject.toml README.md cmake src python potentials -type f \
-     ! -name '*.pyc' ! -path '*.egg-info/*' -print0 | sort -z | xargs -0 sha256sum | sha256sum)
+     ! -name '*.pyc' ! -path '*.egg-info/*' -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-64)
 }
 
 # make_venv: creates .venv, or makes it anew if its Python is gone.
 make_venv() {
   "$venv/bin/python" -m pip --version >/dev/null 2>&1 && return
   local python
-  python=$(find_python) || exit 1
+  find_python >/dev/null || install_packages python3
+  python=$(find_python) || fail "Python 3.11 or newer is needed; $(python3 --version 2>&1) was found"
   if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-    install_packages "$("$python" -c 'import sys; print("python3.%d-venv" % sys.version_info[1])')"
+    install_packages python3-venv
   fi
   say "creating .venv with $("$python" --version)"
   "$python" -m venv --clear "$venv" || fail "the virtual environment $venv could not be made"
 }
 
-# install_package [EXTRA...]: builds the plugin and installs everything into .venv, if something changed.
+# install_package [EXTRA...]: builds the plugin and installs everything into .venv, with the named extras of
+# pyproject.toml and those installed before, unless nothing has changed.
 install_package() {
-  local extras stamp=$venv/mlff-student.stamp state
-  extras=$(IFS=,; echo "$*")
-  state="$(hash_of_sources) [$extras]"
-  [ "$(cat "$stamp" 2>/dev/null)" = "$state" ] && return
+  local stamp=$venv/mlff-student.stamp hash old_hash="" extras=() extra
+  hash=$(hash_of_sources)
+  if [ -f "$stamp" ]; then
+    { read -r old_hash; read -ra extras; } <"$stamp"
+  fi
+  for extra in "$@"; do
+    if [[ " ${extras[*]} " != *" $extra "* ]]; then
+      extras+=("$extra")
+      old_hash=""
+    fi
+  done
+  [ "$old_hash" = "$hash" ] && return
   command -v g++ >/dev/null || install_packages g++
   say "building the plugin and installing it into .venv"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    "$repository${extras:+[$extras]}" </dev/null || fail "pip install failed; its messages are above"
-  echo "$state" >"$stamp"
+    "$repository$([ ${#extras[@]} -eq 0 ] || (IFS=,; echo "[${extras[*]}]"))" </dev/null ||
+    fail "pip install failed; its messages are above"
+  printf '%s\n%s\n' "$hash" "${extras[*]}" >"$stamp"
 }
