@@ -82,7 +82,8 @@ class TreeBuilder : public YAML::EventHandler {
     std::string path;
     for (const Node *node : open_) {
       if (node->kind == Node::Kind::Sequence) {
-        path += "[" + std::to_string(node->children.empty() ? 0 : node->children.size() - 1) + "]";
+        const std::size_t next = node->children.size();
+        path += "[" + std::to_string(node == open_.back() ? next : next - 1) + "]";
       } else if (!node->keys.empty()) {
         const std::string_view key = node->keys.back();
         path += (path.empty() ? "" : ".") + std::string(key.substr(0, 40));
