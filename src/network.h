@@ -90,7 +90,7 @@ class NonFiniteError : public std::runtime_error {
 };
 
 /// A network ready to compute. Work space grows with the largest system seen and is reused.
-/// Bitwise reproducible: neither the number of threads nor atoms elsewhere change a result.
+/// Bitwise reproducible, whatever the number of threads.
 class Network {
  public:
   virtual ~Network() = default;
