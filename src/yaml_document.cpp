@@ -16,7 +16,11 @@ namespace mlff::yaml {
 
 namespace {
 
-constexpr std::size_t deepest = 16, most_values = 1000000;
+constexpr std::size_t deepest = 16;
+/// Every token of YAML but a comment needs one of these marks, and yaml-cpp may hold all tokens of a flow
+/// collection at once: their number bounds its memory and the tree's. Base64 has none of them.
+constexpr std::string_view marks = "[]{},:-?&*!|>'\"";
+constexpr std::size_t most_marks = 1000000;
 
 /// Builds the tree from the parser's events and refuses early what must not be there.
 class TreeBuilder : public YAML::EventHandler {
@@ -111,8 +115,6 @@ class TreeBuilder : public YAML::EventHandler {
   /// The next value's place in the tree.
   Node &place(const YAML::Mark &mark) {
     if (expects_key()) fail(mark, "a key must be text");
-    if (++values_ > most_values)
-      fail(mark, "more than " + std::to_string(most_values) + " values in the file");
     if (open_.empty()) return root_;
     // Pointers in open_ stay valid: while a node is open its parent gains no other child.
     return open_.back()->children.emplace_back();
@@ -131,28 +133,30 @@ class TreeBuilder : public YAML::EventHandler {
   const std::string &name_;
   Node root_;
   std::vector<Node *> open_;
-  std::size_t values_ = 0;
   int documents_ = 0;
 };
 
 /// What has to be settled before a YAML parser sees the text.
 void check_characters(std::string_view text, const std::string &name) {
   if (text.empty()) throw PotentialError(name + ": file: is empty");
-  int line = 1;
+  bool is_mark[256] = {};
+  for (const char c : marks) is_mark[static_cast<unsigned char>(c)] = true;
+  std::size_t line = 1, seen = 0;
   bool line_begins = true;
+  const auto fail = [&](const std::string &reason) {
+    throw PotentialError(name + ": file: line " + std::to_string(line) + ": " + reason);
+  };
   for (const char c : text) {
-    const bool control = static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\r' && c != '\t';
-    if (control || c == 0x7f)
-      throw PotentialError(name + ": file: line " + std::to_string(line) +
-                           ": holds a control character; a potential is a text file");
-    if (line_begins && c == '%')
-      throw PotentialError(name + ": file: line " + std::to_string(line) + ": directives are not allowed");
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x20 && c != '\n' && c != '\r' && c != '\t') || byte == 0x7f)
+      fail("holds a control character; a potential is a text file");
+    if (line_begins && c == '%') fail("directives are not allowed");
+    if (is_mark[byte] && ++seen > most_marks)
+      fail("has the file's punctuation mark number " + std::to_string(seen) + "; a potential needs fewer");
     line_begins = c == '\n' || c == '\r';
     if (c == '\n') ++line;
   }
-  if (text.back() != '\n')
-    throw PotentialError(name + ": file: ends within line " + std::to_string(line) +
-                         "; it was cut short (the last line needs its line break)");
+  if (text.back() != '\n') fail("is the last and lacks its line break; the file was cut short");
 }
 
 }  // namespace

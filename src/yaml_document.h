@@ -22,7 +22,7 @@ struct Node {
 /// Parses one document with yaml-cpp. Beyond YAML's own rules it refuses (PotentialError, with `name` in
 /// front) what a potential file has no use for and a hostile one has: anchors and aliases, directives, tags
 /// but !!binary, further documents, keys that are not text or appear twice, nesting deeper than 16, more
-/// than a million values, control characters, and a last line without its line break.
+/// than a million punctuation marks, control characters, and a last line without its line break.
 Node read(std::string_view text, const std::string &name);
 
 /// A value together with where it stands, which every error names: "FILE: KEY: reason".

@@ -469,7 +469,7 @@ const Case yaml_cases[] = {
     whole("NestedKeys", repeated("? ", 100000) + "\n", "FILE: "),
     whole("ManyValues", "a: [" + repeated("1,", 1000001) + "]\n",
           "FILE: file: line 1: has the file's punctuation mark number 1000001"),
-    edit("LastLineCut", "[0.5, 1.0e-3, -2.0]\n", "[0.5, 1.0e-3, -2.0]", "FILE: file: line 82: is the last and lacks its line break"),
+    edit("LastLineCut", "[0.5, 1.0e-3, -2.0]\n", "[0.5, 1.0e-3, -2.0]", "FILE: file: line 151: is the last and lacks its line break"),
     edit("Anchor", "elements: [H", "elements: [&h H", "FILE: elements[0]: line 16: anchors are not allowed"),
     edit("SecondAnchor", "[H, C", "[H, &c C", "FILE: elements[1]: line 16: anchors are not allowed"),
     whole("NestedListsInBlocks", "a:\n" + nested_blocks(20), "FILE: a[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]: line 17: nested deeper"),
