@@ -1,0 +1,282 @@
+"""The configuration of a distillation: one YAML file, checked before anything is computed.
+
+Every section is a dataclass below; its fields are the keys of the file. Keys without a default are
+required, and a key that is not a field is refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import strict_yaml
+
+SAMPLERS = ("md", "normal_modes", "rattle", "stretch", "contact")
+SPLITS = ("frame", "trajectory", "molecule")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the text says what was given and what is known."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The calculator whose energies and forces are the labels (any ASE calculator)."""
+
+    calculator: str  # import path of the class, as in tblite.ase.TBLite
+    arguments: dict[str, Any] = field(default_factory=dict)  # its keyword arguments
+    name: str = ""  # for the provenance; default: the import path
+
+
+@dataclass(frozen=True)
+class Molecule:
+    """A structure that sampling starts from."""
+
+    name: str
+    structure: str  # a name in ASE's g2 collection, or a file that ASE reads (relative to the config)
+    repeats: int = 1  # multiplies the number of frames of every sampler
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """One way to make frames. Which keys count depends on `kind` (see sampling.py)."""
+
+    kind: str  # md | normal_modes | rattle | stretch | contact
+    frames: int  # for each molecule (times its repeats); contact: for each pair of molecules
+    molecules: list[str] = field(default_factory=list)  # default: all
+    temperatures: list[float] = field(default_factory=list)  # K; md, normal_modes
+    timestep: float = 1.0  # fs; md
+    friction: float = 0.02  # 1/fs; md
+    equilibration: int = 200  # steps before the first frame; md
+    spacing: int = 15  # steps from frame to frame; md
+    run: int = 40  # frames in one trajectory; md
+    range: list[float] = field(default_factory=list)  # rattle: Angstrom; stretch: factors;
+    # contact: closest distances in units of the sum of van der Waals radii
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which frames the teacher labels, and where they are kept."""
+
+    file: str  # .npz, relative to the config
+    molecules: list[Molecule]
+    sampling: list[Sampler]
+    relax: float = 0.01  # eV/Angstrom: largest force where relaxation ends; 0: do not relax
+    force_limit: float = 30.0  # eV/Angstrom: frames with a larger force are left out
+
+
+@dataclass(frozen=True)
+class Split:
+    """How frames are dealt out to training, validation and test."""
+
+    by: str = "frame"  # frame | trajectory | molecule (all frames of one go the same way)
+    validation: float = 0.05  # fraction
+    test: float = 0.05  # fraction
+    test_molecules: list[str] = field(default_factory=list)  # only ever in the test set
+
+
+@dataclass(frozen=True)
+class Network:
+    """The student. Names as in the potential file."""
+
+    architecture: str = "painn"  # the only one that can be trained
+    channels: int = 64
+    layers: int = 3
+    number_of_radial_functions: int = 20
+    cutoff: float = 5.0  # Angstrom
+    radial_functions: str = "gaussian"
+    cutoff_function: str = "cosine"
+    epsilon: float = 1e-8
+    shared_interactions: bool = False
+    shared_filters: bool = False
+
+
+@dataclass(frozen=True)
+class Training:
+    """The optimisation. Loss: energy_weight (dE/n)^2 + force_weight |dF|^2 / 3n, mean over frames."""
+
+    steps: int = 100_000
+    batch_size: int = 64  # frames
+    optimizer: str = "adamw"  # adam | adamw
+    weight_decay: float = 0.0
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 1e-5
+    warmup: int = 1000  # steps of linear warm-up
+    schedule: str = "cosine"  # cosine | plateau
+    plateau_factor: float = 0.5
+    plateau_patience: int = 10  # evaluations
+    energy_weight: float = 1.0  # 1/eV^2
+    force_weight: float = 1.0  # Angstrom^2/eV^2
+    clip: float = 1.0  # largest norm of the gradient; 0: none
+    ema: float = 0.999  # decay of the moving average of the weights
+    patience: int = 0  # evaluations without improvement before training ends; 0: never
+    evaluate_every: int = 1000  # steps
+    checkpoint_every: int = 5000  # steps
+    precision: str = "float32"  # float32 | float64
+    device: str = "auto"  # auto | cpu | cuda
+    fusion: str = "auto"  # auto | none | graph | compile: how a step runs on a GPU (see step.py)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the exported potential says of itself."""
+
+    file: str = ""  # default: NAME.yaml in the run folder
+    contributor: str = "unknown"
+    citation: str = "none"
+    licence: str = "MIT"
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole distillation."""
+
+    name: str
+    teacher: Teacher
+    data: Data
+    seed: int = 0
+    split: Split = field(default_factory=Split)
+    network: Network = field(default_factory=Network)
+    training: Training = field(default_factory=Training)
+    output: Output = field(default_factory=Output)
+    folder: Path = field(default=Path("."), metadata={"internal": True})
+
+    @property
+    def data_path(self) -> Path:
+        """Where the labelled frames are."""
+        return self.folder / self.data.file
+
+
+def load_config(path: str | Path) -> Config:
+    """Read and check a configuration file; ConfigError names the file, the key and the reason."""
+    path = Path(path)
+    try:
+        mapping = strict_yaml.load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: is not YAML: {error}") from None
+    try:
+        return parse_config(mapping, path.resolve().parent)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def parse_config(mapping: Any, folder: Path = Path(".")) -> Config:
+    """Build a Config from plain data; relative paths in it start from `folder`."""
+    config = dataclasses.replace(_build(Config, mapping, ""), folder=Path(folder))
+    _check(config)
+    return config
+
+
+def as_plain(config: Config) -> dict[str, Any]:
+    """The configuration as plain data, defaults filled in, for logs and hashes."""
+    plain = dataclasses.asdict(config)
+    del plain["folder"]
+    return plain
+
+
+def _build(cls: type, mapping: Any, where: str) -> Any:
+    """An instance of the dataclass `cls` from a mapping; `where` is the key's path, for messages."""
+    if not isinstance(mapping, dict):
+        raise ConfigError(f"{where or 'the file'}: must be a mapping, but is {mapping!r}")
+    fields = {f.name: f for f in dataclasses.fields(cls) if "internal" not in f.metadata}
+    for key in mapping:
+        if key not in fields:
+            near = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise ConfigError(f"{_join(where, key)}: unknown key{hint}; known: {', '.join(fields)}")
+    for name, entry in fields.items():
+        missing = dataclasses.MISSING
+        if name not in mapping and entry.default is missing and entry.default_factory is missing:
+            raise ConfigError(f"{_join(where, name)}: is missing; add it")
+    hints = typing.get_type_hints(cls)
+    values = {k: _convert(hints[k], v, _join(where, k)) for k, v in mapping.items()}
+    return cls(**values)
+
+
+def _join(where: str, key: Any) -> str:
+    return f"{where}.{key}" if where else str(key)
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    """`value` as the annotated type `kind`, or ConfigError."""
+    origin = typing.get_origin(kind)
+    if dataclasses.is_dataclass(kind):
+        return _build(kind, value, where)
+    if origin is list:
+        if not isinstance(value, list):
+            raise ConfigError(f"{where}: must be a list, but is {value!r}")
+        item = typing.get_args(kind)[0]
+        return [_convert(item, v, f"{where}[{k}]") for k, v in enumerate(value)]
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where}: must be a mapping, but is {value!r}")
+        return value
+    if isinstance(kind, types.UnionType):
+        return value
+    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    raise ConfigError(f"{where}: must be of type {kind.__name__}, but is {value!r}")
+
+
+def _check(config: Config) -> None:
+    """Values that have the right type and still cannot be used."""
+    training, split, network = config.training, config.split, config.network
+    _choice("split.by", split.by, SPLITS)
+    _choice("network.architecture", network.architecture, ("painn",))
+    _choice("network.radial_functions", network.radial_functions, ("gaussian", "bessel"))
+    _choice("network.cutoff_function", network.cutoff_function, ("cosine", "mollifier"))
+    _choice("training.optimizer", training.optimizer, ("adam", "adamw"))
+    _choice("training.schedule", training.schedule, ("cosine", "plateau"))
+    _choice("training.precision", training.precision, ("float32", "float64"))
+    _choice("training.device", training.device, ("auto", "cpu", "cuda"))
+    _choice("training.fusion", training.fusion, ("auto", "none", "graph", "compile"))
+    for section, names in (
+        ("network", "channels layers number_of_radial_functions cutoff"),
+        ("training", "steps batch_size learning_rate evaluate_every checkpoint_every"),
+    ):
+        for name in names.split():
+            value = getattr(getattr(config, section), name)
+            if value <= 0:
+                raise ConfigError(f"{section}.{name}: must be above zero, but is {value}")
+    if not 0 <= training.ema < 1:
+        raise ConfigError(f"training.ema: must be in [0, 1), but is {training.ema}")
+    if split.validation <= 0 or split.test < 0 or split.validation + split.test >= 1:
+        given = f"{split.validation} and {split.test}"
+        raise ConfigError(
+            f"split: validation and test are {given}; validation must be above zero and both "
+            "together below 1"
+        )
+    _check_data(config.data, split)
+
+
+def _check_data(data: Data, split: Split) -> None:
+    names = [molecule.name for molecule in data.molecules]
+    if len(set(names)) != len(names):
+        raise ConfigError(f"data.molecules: a name occurs twice among {', '.join(names)}")
+    for k, sampler in enumerate(data.sampling):
+        where = f"data.sampling[{k}]"
+        _choice(f"{where}.kind", sampler.kind, SAMPLERS)
+        for name in sampler.molecules:
+            _choice(f"{where}.molecules", name, names)
+        if sampler.kind in ("md", "normal_modes") and not sampler.temperatures:
+            raise ConfigError(f"{where}.temperatures: is missing; {sampler.kind} needs it (K)")
+        if sampler.kind in ("rattle", "stretch", "contact"):
+            if len(sampler.range) != 2 or sampler.range[0] > sampler.range[1]:
+                given = sampler.range
+                raise ConfigError(f"{where}.range: must be [lowest, highest], but is {given}")
+    for name in split.test_molecules:
+        _choice("split.test_molecules", name, names)
+
+
+def _choice(where: str, value: str, known: typing.Sequence[str]) -> None:
+    if value not in known:
+        raise ConfigError(f"{where}: {value!r} is not known; known: {', '.join(known)}")

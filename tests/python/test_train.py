@@ -1,0 +1,319 @@
+"""Training: configuration, labels, splits, resume, loss on a toy teacher, export."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ase", reason="labelling needs ASE")
+
+from mlff_student.potential import Potential  # noqa: E402
+from mlff_student.reference import evaluate  # noqa: E402
+from mlff_student.train.config import ConfigError, Split, load_config, parse_config  # noqa: E402
+from mlff_student.train.frames import Frames, split_frames  # noqa: E402
+from mlff_student.train.label import label, tasks  # noqa: E402
+from mlff_student.train.schedule import learning_rate, plateaus, should_stop  # noqa: E402
+
+TOY = {
+    "name": "toy",
+    "seed": 3,
+    "teacher": {
+        "calculator": "ase.calculators.morse.MorsePotential",
+        "arguments": {"epsilon": 0.4, "r0": 1.3, "rho0": 4.0},
+    },
+    "data": {
+        "file": "toy.npz",
+        "molecules": [
+            {"name": "water", "structure": "H2O", "repeats": 2},
+            {"name": "methane", "structure": "CH4"},
+        ],
+        "sampling": [
+            {"kind": "md", "frames": 20, "temperatures": [300, 600], "spacing": 4, "run": 5,
+             "equilibration": 10},
+            {"kind": "normal_modes", "frames": 6, "temperatures": [300]},
+            {"kind": "rattle", "frames": 10, "range": [0.02, 0.1], "run": 5},
+            {"kind": "stretch", "frames": 6, "range": [0.8, 1.3]},
+            {"kind": "contact", "frames": 3, "range": [0.8, 1.2]},
+        ],
+    },
+    "split": {"by": "frame", "validation": 0.1, "test": 0.1},
+    "network": {"channels": 8, "layers": 2, "number_of_radial_functions": 6, "cutoff": 4.0},
+    "training": {"steps": 48, "batch_size": 8, "learning_rate": 2e-2, "warmup": 5, "ema": 0.9,
+                 "evaluate_every": 16, "checkpoint_every": 24, "device": "cpu"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """The toy configuration with its labels made."""
+    config = parse_config(copy.deepcopy(TOY), tmp_path_factory.mktemp("toy"))
+    label(config, progress=False)
+    return config
+
+
+def changed(**training):
+    mapping = copy.deepcopy(TOY)
+    mapping["training"] |= training
+    return mapping
+
+
+# -------------------------------------------------------------------------------- configuration
+
+
+@pytest.mark.parametrize(
+    "path, value, text",
+    [
+        ("training.stepz", 5, "training.stepz: unknown key (did you mean steps?)"),
+        ("training.steps", "many", "training.steps: must be of type int"),
+        ("training.steps", True, "training.steps: must be of type int"),
+        ("training.steps", 0, "training.steps: must be above zero"),
+        ("training.ema", 1.0, "training.ema: must be in [0, 1)"),
+        ("training.schedule", "linear", "'linear' is not known; known: cosine, plateau"),
+        ("split.by", "day", "split.by: 'day' is not known"),
+        ("split.test_molecules", ["benzene"], "'benzene' is not known; known: water, methane"),
+        ("split.test", 0.95, "both together below 1"),
+        ("network.architecture", "schnet", "network.architecture: 'schnet' is not known"),
+        ("data.sampling", [{"kind": "md", "frames": 1}], "data.sampling[0].temperatures: is missing"),
+        ("data.sampling", [{"kind": "rattle", "frames": 1}], "data.sampling[0].range: must be"),
+        ("data.molecules", [{"name": "x"}], "data.molecules[0].structure: is missing"),
+        ("data.file", None, "data.file: must be of type str"),
+        ("colour", "red", "colour: unknown key"),
+    ],
+)  # fmt: skip
+def test_config_errors_name_key_and_reason(path, value, text):
+    mapping = copy.deepcopy(TOY)
+    *sections, key = path.split(".")
+    target = mapping
+    for section in sections:
+        target = target[section]
+    target[key] = value
+    with pytest.raises(ConfigError) as error:
+        parse_config(mapping)
+    assert text in str(error.value)
+
+
+def test_config_file_errors_name_the_file(tmp_path):
+    path = tmp_path / "config.yaml"
+    with pytest.raises(ConfigError, match="config.yaml: cannot be read"):
+        load_config(path)
+    path.write_text("name: [")
+    with pytest.raises(ConfigError, match="config.yaml: is not YAML"):
+        load_config(path)
+    path.write_text("name: x\ndata: {}\n")
+    with pytest.raises(ConfigError, match="config.yaml: teacher: is missing"):
+        load_config(path)
+
+
+def test_unknown_teacher_and_structure(tmp_path):
+    mapping = copy.deepcopy(TOY)
+    mapping["teacher"]["calculator"] = "ase.calculators.nosuch.Calculator"
+    with pytest.raises(ConfigError, match="cannot be imported"):
+        label(parse_config(mapping, tmp_path), progress=False)
+    mapping = copy.deepcopy(TOY)
+    mapping["data"]["molecules"][0]["structure"] = "unobtainium"
+    with pytest.raises(ConfigError, match="'unobtainium' is neither a file"):
+        label(parse_config(mapping, tmp_path), progress=False)
+
+
+# ------------------------------------------------------------------------------ labels and split
+
+
+def test_labels_are_the_teachers(toy):
+    from ase import Atoms
+
+    from mlff_student.train.sampling import make_teacher
+
+    frames = Frames.load(toy.data_path)
+    planned = sum(task.frames for task in tasks(toy))
+    assert 0.8 * planned < len(frames) <= planned  # those with large forces are left out
+    assert np.abs(frames.forces).max() < toy.data.force_limit
+    assert set(frames.group_names) == {
+        "water", "methane", "water+water", "water+methane", "methane+methane"
+    }  # fmt: skip
+    offsets = frames.offsets
+    for k in np.linspace(0, len(frames) - 1, 15).astype(int):
+        part = slice(offsets[k], offsets[k + 1])
+        atoms = Atoms(frames.numbers[part], frames.positions[part], calculator=make_teacher(toy.teacher))
+        assert atoms.get_potential_energy() == pytest.approx(frames.energies[k], abs=1e-4)
+        np.testing.assert_allclose(atoms.get_forces(), frames.forces[part], atol=1e-4)
+
+
+def test_labelling_resumes_and_repeats(toy, tmp_path, monkeypatch):
+    import mlff_student.train.label as module
+
+    config = parse_config(copy.deepcopy(TOY), tmp_path)
+    original, calls = module.collect, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(module, "collect", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        label(config, progress=False)
+    assert not config.data_path.exists()
+    frames = label(config, progress=False)
+    assert len(calls) == len(tasks(config)) + 1  # the three finished pieces were not made again
+    assert frames.hash() == Frames.load(toy.data_path).hash()
+    assert [p.name for p in tmp_path.iterdir()] == ["toy.npz"]
+
+
+@pytest.mark.parametrize("by", ["frame", "trajectory", "molecule"])
+def test_split_keeps_together_what_belongs_together(toy, by):
+    frames = Frames.load(toy.data_path)
+    parts = split_frames(frames, Split(by=by, validation=0.2, test=0.2), seed=1)
+    together = np.concatenate(list(parts.values()))
+    assert sorted(together) == list(range(len(frames)))
+    unit = {"frame": np.arange(len(frames)), "trajectory": frames.trajectories, "molecule": frames.groups}
+    where = {name: set(unit[by][index]) for name, index in parts.items()}
+    assert not where["train"] & where["validation"]
+    assert not where["train"] & where["test"]
+    assert not where["validation"] & where["test"]
+
+
+def test_split_holds_out_molecules(toy):
+    frames = Frames.load(toy.data_path)
+    parts = split_frames(frames, Split(test_molecules=["methane"]), seed=1)
+    methane = frames.groups == frames.group_names.index("methane")
+    assert methane[parts["test"]].sum() == methane.sum()
+
+
+def test_a_file_that_is_not_frames_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="no such file"):
+        Frames.load(tmp_path / "none.npz")
+    (tmp_path / "bad.npz").write_bytes(b"PK not a zip file")
+    with pytest.raises(ConfigError, match="is not a file of labelled frames"):
+        Frames.load(tmp_path / "bad.npz")
+
+
+# ------------------------------------------------------------------------------------- schedule
+
+
+def test_schedules():
+    cosine = parse_config(changed(steps=100, warmup=10, final_learning_rate=1e-5)).training
+    rates = [learning_rate(k, cosine, []) for k in range(101)]
+    assert rates[0] == pytest.approx(2e-3) and rates[9] == rates[10] == pytest.approx(2e-2)
+    assert all(a >= b for a, b in zip(rates[10:], rates[11:])) and rates[100] == pytest.approx(1e-5)
+    plateau = parse_config(changed(schedule="plateau", plateau_patience=2, patience=3)).training
+    losses = [3.0, 2.0, 2.5, 2.5, 2.5, 1.0]
+    assert plateaus(losses, plateau) == 1
+    assert learning_rate(50, plateau, losses) == pytest.approx(1e-2)
+    assert should_stop(losses[:5], plateau) and not should_stop(losses, plateau)
+
+
+# ------------------------------------------------------------------------------------- training
+
+
+@pytest.fixture(scope="module")
+def fitted(toy, tmp_path_factory):
+    torch = pytest.importorskip("torch", reason="fitting needs PyTorch")
+    torch.set_num_threads(1)  # the tensors are tiny
+    from mlff_student.train.fit import Fit
+
+    fit = Fit(toy, tmp_path_factory.mktemp("run"))
+    assert fit.run(progress=False)
+    return fit
+
+
+def test_loss_decreases_and_files_are_written(fitted):
+    history = json.loads((fitted.folder / "log.json").read_text())["history"]
+    assert [entry["step"] for entry in history] == [16, 32, 48]
+    assert history[-1]["validation_loss"] < 0.7 * history[0]["validation_loss"]
+    assert history[-1]["train_loss"] < 0.7 * history[0]["train_loss"]
+    assert (fitted.folder / "learning_curve.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("stop_at", [17, 24])
+def test_resume_is_the_uninterrupted_run(toy, fitted, tmp_path, monkeypatch, stop_at):
+    from mlff_student.train.fit import Fit
+
+    first = Fit(toy, tmp_path)
+    batch = first._batch
+    monkeypatch.setattr(first, "_batch", lambda k: batch(k) if k < stop_at else _interrupt(first))
+    with pytest.raises(KeyboardInterrupt):
+        first.run(progress=False)
+    second = Fit(toy, tmp_path)
+    assert second.done == stop_at
+    assert second.run(progress=False)
+    for name, tensor in fitted.step.state().items():
+        assert np.array_equal(tensor.numpy(), second.step.state()[name].numpy()), name
+    strip = lambda fit: [{**entry, "seconds": 0} for entry in fit.history]  # noqa: E731
+    assert strip(second) == strip(fitted)
+
+
+def _interrupt(fit):
+    fit.save()
+    raise KeyboardInterrupt
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(toy, fitted):
+    from mlff_student.train.fit import Fit
+
+    other = parse_config(changed(batch_size=4), toy.folder)
+    with pytest.raises(ConfigError, match="made with another configuration"):
+        Fit(other, fitted.folder)
+
+
+def test_export_agrees_with_the_reference_and_says_where_it_comes_from(toy, fitted):
+    potential = Potential.read(fitted.folder / "toy.yaml")
+    assert potential.elements == ["H", "C", "O"]
+    assert potential.provenance["teacher"] == "ase.calculators.morse.MorsePotential"
+    assert potential.provenance["data"]["labels_sha256"] == fitted.frames.hash()
+    frames = fitted.frames.take(fitted.parts["test"])
+    offsets, energy, force = frames.offsets, [], []
+    for k in range(len(frames)):
+        part = slice(offsets[k], offsets[k + 1])
+        result = evaluate(potential, frames.numbers[part].tolist(), frames.positions[part])
+        energy.append((result.energy - frames.energies[k]) / frames.counts[k])
+        force.append((result.forces - frames.forces[part]).ravel())
+    stated = potential.provenance["errors"]["all"]
+    assert stated["energy_mae_meV_per_atom"] == pytest.approx(1e3 * np.abs(energy).mean(), abs=2e-4)
+    expected = 1e3 * np.abs(np.concatenate(force)).mean()
+    assert stated["force_mae_meV_per_A"] == pytest.approx(expected, abs=2e-4)
+
+
+def test_padding_does_not_change_a_gradient(toy):
+    torch = pytest.importorskip("torch", reason="fitting needs PyTorch")
+    from mlff_student.networks import PaiNN
+    from mlff_student.train.batches import make_batch
+    from mlff_student.train.step import frame_losses, residuals
+
+    frames = Frames.load(toy.data_path)
+    network = PaiNN(["H", "C", "O"], 8, 2, 6, 4.0).double()
+    to = {"dtype": torch.float64, "device": "cpu"}
+    zero = np.zeros(3)
+    alone = frames.take(np.array([0]))
+    large = int(np.argmax(frames.counts))
+    together = frames.take(np.array([0, large]))
+    assert together.counts[1] > together.counts[0]
+    gradients = []
+    for data in (alone, together):
+        batch = make_batch(data, ["H", "C", "O"], zero, 4.0, **to).select(torch.tensor([0]))
+        loss = frame_losses(*residuals(network, batch, True), toy.training).sum()
+        gradients.append(torch.autograd.grad(loss, list(network.parameters())))
+    for a, b in zip(*gradients):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_command(tmp_path):
+    pytest.importorskip("torch", reason="fitting needs PyTorch")
+    import yaml
+    from click.testing import CliRunner
+
+    from mlff_student.train import command
+
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(changed(steps=4, evaluate_every=2, checkpoint_every=2)))
+    call = lambda *more: CliRunner().invoke(command, [str(config), "--quiet", *more])  # noqa: E731
+    refused = call("--train-only")
+    assert refused.exit_code == 1 and "make it with --label-only" in refused.output
+    labelled = call("--label-only")
+    assert labelled.exit_code == 0, labelled.output
+    assert not (tmp_path / "run").exists()
+    done = call()
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "run" / "toy.yaml").exists()
+    assert "step 4: validation energy" in done.output
