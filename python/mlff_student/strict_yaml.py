@@ -14,8 +14,11 @@ import yaml
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
+_MAX_DEPTH = 64
+
 _FLOAT = re.compile(
-    r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
 )
 _RESOLVERS = [
     ("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF"),
@@ -26,9 +29,19 @@ _RESOLVERS = [
 
 
 class _StrictLoader(_Loader):
-    """Safe loader with YAML 1.2's core schema; refuses repeated keys and malformed base64."""
+    """Safe loader with YAML 1.2's core schema; refuses repeated keys, malformed base64, deep nesting."""
 
     yaml_implicit_resolvers: dict = {}
+    depth = 0
+
+    def descend_resolver(self, current_node: yaml.Node, current_index: Any) -> None:
+        """Called for each node before its content: libyaml's recursion would end in a segmentation fault."""
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise yaml.constructor.ConstructorError(None, None, f"nested deeper than {_MAX_DEPTH} levels")
+
+    def ascend_resolver(self) -> None:
+        self.depth -= 1
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
@@ -54,7 +67,7 @@ def _construct_int(loader: yaml.Loader, node: yaml.ScalarNode) -> int:
 
 
 def _construct_float(loader: yaml.Loader, node: yaml.ScalarNode) -> float:
-    return float(node.value.replace(".inf", "inf").replace(".nan", "nan").replace(".NaN", "nan"))
+    return float(re.sub(r"\.(?=[iInN])", "", node.value))
 
 
 def _construct_binary(loader: yaml.Loader, node: yaml.ScalarNode) -> bytes:
