@@ -366,7 +366,7 @@ void PairMlffStudent::find_owners() {
 }
 
 // Sets results; forces_ and atomic_virial_ are complete for our atoms, also with the parts that other
-// processes computed. Nothing that LAMMPS sees is changed before every process has succeeded.
+// processes computed. Nothing that LAMMPS sees is changed before the network has succeeded.
 void PairMlffStudent::evaluate(Results &results) {
   Atoms atoms;
   atoms.local = local_;
@@ -390,13 +390,13 @@ void PairMlffStudent::evaluate(Results &results) {
 
   Halo *halo = comm->nprocs > 1 ? &halo_ : nullptr;
   halo_.set_atoms(*comm, local_, total_, owner_.data());
-  collectively([&] {
-    try {
-      network_->compute(atoms, pairs, halo, results);
-    } catch (const NonFiniteError &trouble) {
-      throw std::runtime_error(describe(trouble));
-    }
-  });
+  try {
+    network_->compute(atoms, pairs, halo, results);
+  } catch (const NonFiniteError &trouble) {
+    stop(describe(trouble));
+  } catch (const std::exception &failure) {
+    stop(failure.what());
+  }
   if (halo) halo_.return_to_owners(forces_.data(), want_atomic_virial ? atomic_virial_.data() : nullptr);
 }
 
@@ -417,6 +417,13 @@ void PairMlffStudent::add_results(const Results &results) {
       vatom[i][3 + k] += 0.5 * (w[3 + k] + w[6 + k]);
     }
   }
+}
+
+// The other processes may be waiting for our part of the halo, so one process ends them all.
+void PairMlffStudent::stop(const std::string &message) const {
+  const std::string text = "Pair style mlff/student: " + message;
+  if (comm->nprocs > 1) error->one(FLERR, text);
+  error->all(FLERR, text);
 }
 
 std::string PairMlffStudent::describe(const NonFiniteError &trouble) const {

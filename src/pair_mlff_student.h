@@ -58,9 +58,10 @@ class PairMlffStudent : public LAMMPS_NS::Pair {
   void find_owners();
   void evaluate(Results &results);
   void add_results(const Results &results);
+  [[noreturn]] void stop(const std::string &message) const;
   std::string describe(const NonFiniteError &trouble) const;
 
-  // Runs `work`. Where it throws on any process, all of them stop with the first one's message.
+  // Runs `work` before a run. Where it throws on any process, all of them stop with that one's message.
   template <class Work> void collectively(Work &&work);
 
   Settings settings_;
