@@ -1,3 +1,3 @@
-"""Student networks for molecular dynamics: their potential files, and what makes, reads and tests them."""
+"""Student networks for molecular dynamics: potential files, and what makes and tests them."""
 
 __version__ = "0.1.0"

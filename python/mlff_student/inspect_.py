@@ -69,5 +69,7 @@ def _atomic_energies(p: Potential) -> str:
 
 def _flatten(prefix: str, value: Any) -> list[tuple[str, str]]:
     if isinstance(value, dict):
-        return [row for key, v in value.items() for row in _flatten(f"{prefix}.{key}".lstrip("."), v)]
+        return [
+            row for key, v in value.items() for row in _flatten(f"{prefix}.{key}".lstrip("."), v)
+        ]
     return [(prefix, ", ".join(map(str, value)) if isinstance(value, list) else str(value))]

@@ -4,6 +4,7 @@ import datetime
 import hashlib
 import math
 import os
+import re
 import struct
 import tempfile
 from base64 import b64encode
@@ -23,10 +24,12 @@ _ARCHITECTURES = ("painn", "mlff-distiller")
 _RADIAL_FUNCTIONS = ("gaussian", "bessel")
 _CUTOFF_FUNCTIONS = ("cosine", "mollifier")
 _DTYPES = {"float32": np.dtype("<f4"), "float64": np.dtype("<f8")}
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_LARGEST_FILE = 2**30
 _PAINN_KEYS = ("epsilon", "shared_interactions", "shared_filters")
 _KEYS = (
-    "format version architecture channels layers radial_functions number_of_radial_functions cutoff "
-    "cutoff_function activation epsilon shared_interactions shared_filters units elements tensors "
+    "format version architecture channels layers radial_functions number_of_radial_functions "
+    "cutoff cutoff_function activation epsilon shared_interactions shared_filters units elements tensors "
     "sha256 provenance check"
 ).split()
 _REAL = (int, float)
@@ -38,7 +41,7 @@ class PotentialError(Exception):
 
 @dataclass
 class CheckStructure:
-    """A small structure with the energy and forces that the network must reproduce (file's units)."""
+    """A small structure, and the energy and forces that the network must give (file's units)."""
 
     elements: list[str]  #: [n] chemical symbols
     positions: np.ndarray  #: [n, 3]
@@ -95,7 +98,7 @@ class Potential:
         return np.asarray(self.tensors[name], dtype=np.float64)
 
     def validate(self) -> None:
-        """Raises PotentialError if a shape, a number or an option is not what the format demands."""
+        """Raises PotentialError if a shape, number or option is not what the format demands."""
         _validate(self)
 
     def write(self, path: str | os.PathLike) -> None:
@@ -103,12 +106,16 @@ class Potential:
         self.validate()
         if self.check is None:
             raise PotentialError(f"{self.file}: check: missing; reference.make_check makes one")
-        _write_atomically(Path(path), _to_text(self))
+        text = _to_text(self)
+        _from_text(text, str(path))  # whatever is written can be read
+        _write_atomically(Path(path), text)
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Potential":
         """Reads and verifies a file. Raises PotentialError."""
         try:
+            if os.stat(path).st_size > _LARGEST_FILE:
+                raise PotentialError(f"{path}: larger than a potential file can be")
             text = Path(path).read_bytes().decode("utf-8")
         except OSError as error:
             raise PotentialError(f"{path}: cannot be read: {error.strerror}") from None
@@ -131,7 +138,7 @@ def layers_with_tensors(potential: Potential) -> int:
 
 
 def expected_shapes(potential: Potential) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of all tensors but those of the read-out, in the order of the format's table."""
+    """Names and shapes of all tensors but the read-out's, in the order of the format's table."""
     F, K, Z = potential.channels, potential.number_of_radial_functions, len(potential.elements)
     yield "embedding", (Z, F)
     yield "atomic_energies", (Z,)
@@ -181,13 +188,14 @@ def _validate(p: Potential) -> None:
     one_of("units.length", p.length_unit, LENGTH_UNITS)
     for key in ("channels", "layers", "number_of_radial_functions"):
         value = getattr(p, key)
-        if type(value) is not int or value < 1:
-            refuse(key, f"{value!r} given, must be a whole number above 0")
-    if not (_is_real(p.cutoff) and p.cutoff > 0):
+        largest = 1024 if key == "layers" else 16384
+        if type(value) is not int or not 0 < value <= largest:
+            refuse(key, f"{value!r} given, must be a whole number from 1 to {largest}")
+    if not (_is_real(p.cutoff) and 1e-150 < p.cutoff < 1e150):
         refuse("cutoff", f"{p.cutoff!r} given, must be a number above 0")
     if p.architecture == "painn":
-        if not (_is_real(p.epsilon) and p.epsilon > 0):
-            refuse("epsilon", f"{p.epsilon!r} given, must be a number above 0")
+        if not (_is_real(p.epsilon) and np.finfo(np.float32).tiny <= p.epsilon < 3e38):
+            refuse("epsilon", f"{p.epsilon!r} given, must be above 0, in single precision too")
         for key in ("shared_interactions", "shared_filters"):
             if type(getattr(p, key)) is not bool:
                 refuse(key, f"{getattr(p, key)!r} given, must be true or false")
@@ -394,6 +402,10 @@ def _write_atomically(path: Path, text: str) -> None:
 
 
 def _from_text(text: str, name: str) -> Potential:
+    if control := _CONTROL.search(text):
+        raise PotentialError(f"{name}: holds the control character {control[0]!r}")
+    if not text.endswith("\n"):
+        raise PotentialError(f"{name}: cut short: the last line has no line break")
     try:
         metadata = _parse_metadata(text.partition("\n")[0], name)
         try:
@@ -427,7 +439,9 @@ def _parse_metadata(line: str, name: str) -> dict[str, str]:
     """Words after DATE:, CONTRIBUTOR: and CITATION: of the first line."""
     words = line.split()
     if not line.startswith("#") or "DATE:" not in words or "UNITS:" not in words:
-        raise PotentialError(f"{name}: first line: must be '# DATE: ... UNITS: ...' (LAMMPS metadata)")
+        raise PotentialError(
+            f"{name}: first line: must be '# DATE: ... UNITS: ...' (LAMMPS metadata)"
+        )
     found: dict[str, list[str]] = {}
     key = ""
     for word in words[1:]:
@@ -453,7 +467,9 @@ def _keys(content: Any, required: set[str], optional: set[str], where: str, name
 def _parse_header(content: Any, name: str) -> dict[str, Any]:
     if isinstance(content, dict):
         if content.get("format") != FORMAT:
-            raise PotentialError(f"{name}: format: {content.get('format')!r} given, must be {FORMAT}")
+            raise PotentialError(
+                f"{name}: format: {content.get('format')!r} given, must be {FORMAT}"
+            )
         if type(content.get("version")) is not int or content["version"] != VERSION:
             raise PotentialError(
                 f"{name}: version: {content.get('version')!r} given, this program reads {VERSION}"

@@ -1,6 +1,7 @@
 """The student networks in NumPy and double precision, written for clarity: what a potential means.
 
-Each forward function stands beside its adjoint (the bar of x, dE/dx, is called `d_x`), with the edges
+Each forward function stands beside its adjoint (the bar of x, dE/dx, is called `d_x`), with the
+edges
 (i, j), vector r_j - r_i, of doc/potential_format.md's networks. Shapes: N atoms, E directed edges, F channels,
 K radial functions; s [N, F], v [N, 3, F]. The forward functions also take complex edge vectors.
 """
@@ -44,8 +45,9 @@ def evaluate(
 ) -> Evaluation:
     """Energy, atomic energies, forces and virial of one structure.
 
-    elements: [N] chemical symbols or atomic numbers; positions: [N, 3]; cell: [3, 3] rows, periodic in all
-    three directions, of any size and shape, or None; lengths in the potential's unit. Raises PotentialError
+    elements: [N] chemical symbols or atomic numbers; positions: [N, 3]; cell: [3, 3] rows, periodic
+    in all three directions, of any size and shape, or None; lengths in the potential's unit. Raises
+    PotentialError
     if an element is not in the potential.
     """
     index = element_indices(potential, elements)
@@ -60,7 +62,7 @@ def evaluate(
 
 
 def atomic_energies(potential: Potential, index: np.ndarray, edges: Edges) -> np.ndarray:
-    """[N] energies of given edges, whose vectors may be complex; index: [N] rows of the embedding."""
+    """[N] energies of given edges, complex vectors allowed; index: [N] rows of the embedding."""
     return _network(potential, index, edges).forward()
 
 
@@ -103,8 +105,8 @@ def find_edges(positions: np.ndarray, cell: np.ndarray | None, cutoff: float) ->
 def make_check(potential: Potential) -> CheckStructure:
     """A small cluster with every element of the potential, its energy and forces.
 
-    Deterministic: at least six atoms, each 1.0 to 1.6 Angstrom from its nearest one before and no two closer
-    than 0.9.
+    Deterministic: at least six atoms, each 1.0 to 1.6 Angstrom from its nearest one before and no
+    two closer than 0.9.
     """
     elements = [potential.elements[k % len(potential.elements)] for k in range(6)]
     elements += potential.elements[6:]
@@ -289,7 +291,7 @@ class _PaiNN(_Network):
 
 
 class _MlffDistiller(_Network):
-    """The MLFF-Distiller student: filters after the cutoff, Cartesian axes mixed, as its weights demand."""
+    """The MLFF-Distiller student: filters behind the cutoff, and mixed Cartesian axes."""
 
     def __init__(self, p: Potential, index: np.ndarray, edges: Edges):
         self.unit_epsilon = _DISTILLER_UNIT_EPSILON / p.length_in_angstrom
@@ -335,7 +337,9 @@ class _MlffDistiller(_Network):
 
 
 def _network(potential: Potential, index: np.ndarray, edges: Edges) -> _Network:
-    return (_PaiNN if potential.architecture == "painn" else _MlffDistiller)(potential, index, edges)
+    return (_PaiNN if potential.architecture == "painn" else _MlffDistiller)(
+        potential, index, edges
+    )
 
 
 def _thirds(x: np.ndarray) -> list[np.ndarray]:
@@ -343,7 +347,7 @@ def _thirds(x: np.ndarray) -> list[np.ndarray]:
 
 
 def _sum_to(index: np.ndarray, n: int) -> Callable[[np.ndarray], np.ndarray]:
-    """A function that sums rows of edges [E, ...] into the atoms [n, ...] that `index` [E] names."""
+    """A function that sums edges' rows [E, ...] into atoms [n, ...]; `index` [E] names them."""
     order = np.argsort(index, kind="stable")
     atoms, starts = np.unique(index[order], return_index=True)
 

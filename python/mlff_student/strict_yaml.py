@@ -1,7 +1,7 @@
-"""YAML as yaml-cpp and YAML 1.2 read it: `No` is an element, `1e-8` a number, a repeated key an error.
+"""YAML 1.2, as yaml-cpp reads it: `No` is an element, `1e-8` a number, a repeated key an error.
 
-PyYAML follows YAML 1.1, where `No` is false, `1e-8` text and `2026-11-20` a date. Potential files are
-read by C++ and Python, so both must see the same content.
+PyYAML follows YAML 1.1, where `No` is false, `1e-8` text and `2026-11-20` a date. Potential files
+are read by C++ and Python, so both must see the same content.
 """
 
 import base64
@@ -14,7 +14,8 @@ import yaml
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
-_MAX_DEPTH = 64
+_MAX_DEPTH = 16
+_MAX_EVENTS = 1_000_000
 
 _FLOAT = re.compile(
     r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
@@ -29,19 +30,9 @@ _RESOLVERS = [
 
 
 class _StrictLoader(_Loader):
-    """Safe loader with YAML 1.2's core schema; refuses repeated keys, malformed base64, deep nesting."""
+    """Safe loader with YAML 1.2's core schema; refuses repeated keys and malformed base64."""
 
     yaml_implicit_resolvers: dict = {}
-    depth = 0
-
-    def descend_resolver(self, current_node: yaml.Node, current_index: Any) -> None:
-        """Called for each node before its content: libyaml's recursion would end in a segmentation fault."""
-        self.depth += 1
-        if self.depth > _MAX_DEPTH:
-            raise yaml.constructor.ConstructorError(None, None, f"nested deeper than {_MAX_DEPTH} levels")
-
-    def ascend_resolver(self) -> None:
-        self.depth -= 1
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
@@ -100,11 +91,32 @@ _PlainDumper.add_representer(
 def load(text: str) -> Any:
     """Content of one YAML document. Raises ValueError with the place in the text."""
     try:
+        _screen(text)
         return yaml.load(text, Loader=_StrictLoader)
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from None
     except (RecursionError, OverflowError) as error:
         raise ValueError(f"too deeply nested or too large a number ({error})") from None
+
+
+def _screen(text: str) -> None:
+    """Refuses what potential files never hold, before libyaml builds it by recursion."""
+    depth = documents = 0
+    for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        line = event.start_mark.line + 1
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"nested deeper than {_MAX_DEPTH} levels in line {line}")
+        if count > _MAX_EVENTS:
+            raise ValueError(f"more than {_MAX_EVENTS} entries")
+        if getattr(event, "anchor", None):
+            raise ValueError(f"an anchor or alias in line {line}")
+        if getattr(event, "tag", None) not in (None, "!", "tag:yaml.org,2002:binary"):
+            raise ValueError(f"the tag {event.tag} in line {line}; known: !!binary")
+        if documents > 1 or getattr(event, "version", None) or getattr(event, "tags", None):
+            raise ValueError(f"a directive or a second document in line {line}")
 
 
 def dump(data: Any) -> str:
@@ -113,6 +125,6 @@ def dump(data: Any) -> str:
 
 
 def format_real(x: float) -> str:
-    """Shortest text that reads back as the same double, with a point so that YAML 1.1 sees a number."""
+    """Shortest text that reads back as the same double, with a point for YAML 1.1's sake."""
     mantissa, e, exponent = repr(float(x)).partition("e")
     return (mantissa if "." in mantissa or not e else mantissa + ".0") + e + exponent

@@ -29,7 +29,7 @@ ATOMIC_NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS, start=
 
 
 def lammps_units(energy: str, length: str) -> str:
-    """The LAMMPS unit style of a pair of units: metal, real, or none if there is none of that kind."""
+    """The LAMMPS unit style of a pair of units: metal, real, or none."""
     return {("eV", "Angstrom"): "metal", ("kcal/mol", "Angstrom"): "real"}.get(
         (energy, length), "none"
     )

@@ -75,7 +75,9 @@ class _Pickler(pickle._Pickler):
 class Module:
     """A torch module: class name and state."""
 
-    def __init__(self, cls: str, tensors: dict | None = None, children: dict | None = None, **attributes):
+    def __init__(
+        self, cls: str, tensors: dict | None = None, children: dict | None = None, **attributes
+    ):
         self.cls = cls
         parameters = {k: None if v is None else tensor(v) for k, v in (tensors or {}).items()}
         self.state = {
@@ -133,7 +135,9 @@ def save_legacy(path: Path, data: bytes, storages: list[Storage] = []) -> Path:
     """As torch.save did before PyTorch 1.6."""
     head = [0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": True}]
     keys = [str(k) for k in range(len(storages))]
-    content = b"".join(pickle.dumps(x, protocol=2) for x in head) + data + pickle.dumps(keys, protocol=2)
+    content = (
+        b"".join(pickle.dumps(x, protocol=2) for x in head) + data + pickle.dumps(keys, protocol=2)
+    )
     for storage in storages:
         content += storage.array.size.to_bytes(8, "little") + storage.array.tobytes()
     path.write_bytes(content)
@@ -148,7 +152,8 @@ def schnetpack(p: Potential) -> Module:
     F, L = p.channels, p.layers
     filters = range(1 if p.shared_filters else L)
     stacked = {
-        key: np.concatenate([p.tensors[f"filter.{l}.{key}"] for l in filters]) for key in ("weight", "bias")
+        key: np.concatenate([p.tensors[f"filter.{l}.{key}"] for l in filters])
+        for key in ("weight", "bias")
     }
     blocks = [_blocks(p, l) for l in range(1 if p.shared_interactions else L)]
     if p.shared_interactions:
@@ -158,7 +163,9 @@ def schnetpack(p: Potential) -> Module:
         children={
             "cutoff_fn": _cutoff(p),
             "radial_basis": _radial(p),
-            "embedding": Module("torch.nn.modules.sparse.Embedding", {"weight": by_number(p, "embedding")}),
+            "embedding": Module(
+                "torch.nn.modules.sparse.Embedding", {"weight": by_number(p, "embedding")}
+            ),
             "electronic_embeddings": module_list([]),
             "filter_net": Module("schnetpack.nn.base.Dense", stacked, {"activation": identity()}),
             "interactions": module_list([interaction for interaction, _ in blocks]),
@@ -186,7 +193,9 @@ def schnetpack(p: Potential) -> Module:
         children={
             "postprocessors": module_list([cast, offsets]),
             "representation": representation,
-            "input_modules": module_list([Module("schnetpack.atomistic.distances.PairwiseDistances")]),
+            "input_modules": module_list(
+                [Module("schnetpack.atomistic.distances.PairwiseDistances")]
+            ),
             "output_modules": module_list([atomwise, forces]),
         },
         do_postprocessing=True,
@@ -283,6 +292,9 @@ def distiller(p: Potential) -> dict:
     return {
         "model_state_dict": OrderedDict(state),
         "config": {"hidden_dim": p.channels, "cutoff": p.cutoff, "max_z": MAX_Z - 1},
-        "optimizer_state_dict": {"state": {0: {"step": tensor(np.float32(3.0))}}, "param_groups": [{"lr": 1e-3}]},
+        "optimizer_state_dict": {
+            "state": {0: {"step": tensor(np.float32(3.0))}},
+            "param_groups": [{"lr": 1e-3}],
+        },
         "epoch": 12,
     }

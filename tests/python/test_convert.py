@@ -55,7 +55,11 @@ def test_schnetpack_options(tmp_path, name, legacy):
     model, path = schnetpack(potential), tmp_path / "best_model"
     save_legacy(path, *dump(model)) if legacy else save(path, model)
     converted, _ = convert(path, potential.elements, potential.energy_unit)
-    for key in "radial_functions cutoff_function shared_interactions shared_filters epsilon layers".split():
+    for (
+        key
+    ) in (
+        "radial_functions cutoff_function shared_interactions shared_filters epsilon layers".split()
+    ):
         assert getattr(converted, key) == getattr(potential, key)
     assert list(converted.tensors) == list(potential.tensors)
     assert_reproduces(converted, reference(name))
@@ -208,7 +212,9 @@ def other_representation(model):
 
 
 def add_input_module(model):
-    model["input_modules"].state["_modules"]["1"] = Module("schnetpack.atomistic.StaticExternalFields")
+    model["input_modules"].state["_modules"]["1"] = Module(
+        "schnetpack.atomistic.StaticExternalFields"
+    )
 
 
 def add_module(model):

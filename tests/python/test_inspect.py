@@ -15,7 +15,15 @@ def test_inspect_shows_the_network(name):
     result = CliRunner().invoke(main, ["inspect", str(FOLDER / f"{name}.yaml")])
     assert result.exit_code == 0, result.output
     rows = dict(line.split("  ", 1) for line in result.output.splitlines())
-    assert set(rows) >= {"architecture", "channels", "cutoff", "parameters", "elements", "units", "sha256"}
+    assert set(rows) >= {
+        "architecture",
+        "channels",
+        "cutoff",
+        "parameters",
+        "elements",
+        "units",
+        "sha256",
+    }
     assert ("warning" in rows) == name.startswith("distiller")
 
 

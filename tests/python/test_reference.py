@@ -1,4 +1,4 @@
-"""The NumPy reference against complex steps, symmetries, fixtures and the original codes' numbers."""
+"""The NumPy reference against complex steps, symmetries, fixtures and the original codes."""
 
 import sys
 
@@ -28,7 +28,11 @@ def assert_close(given, expected, relative: float) -> None:
 
 def arrays(structure: dict) -> tuple:
     cell = structure["cell"]
-    return structure["numbers"], np.array(structure["positions"]), None if cell is None else np.array(cell)
+    return (
+        structure["numbers"],
+        np.array(structure["positions"]),
+        None if cell is None else np.array(cell),
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,7 +49,9 @@ def test_forces_and_virial_are_complex_step_derivatives(name):
     potential = load(name)
     structure = next(s for s in reference(name) if s["name"] == "cell_below_the_cutoff")
     numbers, positions, cell = arrays(structure)
-    index, edges = element_indices(potential, numbers), find_edges(positions, cell, potential.cutoff)
+    index, edges = element_indices(potential, numbers), find_edges(
+        positions, cell, potential.cutoff
+    )
     result = evaluate(potential, numbers, positions, cell)
     h = 1e-30
     for atom in range(len(numbers)):
@@ -53,13 +59,19 @@ def test_forces_and_virial_are_complex_step_derivatives(name):
             vectors = edges.vectors.astype(complex)
             vectors[edges.neighbour == atom, axis] += 1j * h
             vectors[edges.centre == atom, axis] -= 1j * h
-            energy = atomic_energies(potential, index, Edges(edges.centre, edges.neighbour, vectors)).sum()
-            assert abs(-energy.imag / h - result.forces[atom, axis]) < 1e-11 * abs(result.forces).max()
+            energy = atomic_energies(
+                potential, index, Edges(edges.centre, edges.neighbour, vectors)
+            ).sum()
+            assert (
+                abs(-energy.imag / h - result.forces[atom, axis]) < 1e-11 * abs(result.forces).max()
+            )
     for a in range(3):
         for b in range(3):
             vectors = edges.vectors.astype(complex)
             vectors[:, b] += 1j * h * edges.vectors[:, a]
-            energy = atomic_energies(potential, index, Edges(edges.centre, edges.neighbour, vectors)).sum()
+            energy = atomic_energies(
+                potential, index, Edges(edges.centre, edges.neighbour, vectors)
+            ).sum()
             assert abs(-energy.imag / h - result.virial[a, b]) < 1e-11 * abs(result.virial).max()
 
 
@@ -132,7 +144,9 @@ def test_painn_agrees_with_the_torch_oracle():
     state = {"embedding.weight": np.zeros((100, 128))}
     state["embedding.weight"][[1, 8]] = potential.tensor("embedding")
     for key in ("weight", "bias"):
-        state[f"filter.{key}"] = np.concatenate([potential.tensor(f"filter.{l}.{key}") for l in range(3)])
+        state[f"filter.{key}"] = np.concatenate(
+            [potential.tensor(f"filter.{l}.{key}") for l in range(3)]
+        )
         for k in range(2):
             state[f"out.{2 * k}.{key}"] = potential.tensor(f"out.{k}.{key}")
             for l in range(3):

@@ -101,7 +101,12 @@ def test_the_foreign_name_is_given():
 
 @pytest.mark.parametrize("protocol", range(5))
 def test_plain_data_comes_through(protocol):
-    data = {"a": [1, -2, 2**70, 1.5, None, True], "b": ("x", b"y"), "é": {"c": (1, 2, 3, 4)}, "s": {3}}
+    data = {
+        "a": [1, -2, 2**70, 1.5, None, True],
+        "b": ("x", b"y"),
+        "é": {"c": (1, 2, 3, 4)},
+        "s": {3},
+    }
     expected = data | {"s": [3]}
     if protocol < 3:
         data, expected = data | {"b": ("x",)}, expected | {"b": ("x",)}
@@ -134,7 +139,12 @@ def test_tensors_must_fit_their_storage(tmp_path):
     root = distiller(Potential.read(FOLDER / "distiller_f8_l2.yaml"))
     call = root["model_state_dict"]["energy_head.4.bias"]
     storage = call.args[0]
-    for shape, strides, offset in (((2,), (1,), 0), ((1,), (1,), 1), ((1,), (1,), -1), ((2**40,), (0,), 0)):
+    for shape, strides, offset in (
+        ((2,), (1,), 0),
+        ((1,), (1,), 1),
+        ((1,), (1,), -1),
+        ((2**40,), (0,), 0),
+    ):
         call.args = (storage, offset, shape, strides, False, {})
         data, storages = dump(root)
         with pytest.raises(CheckpointError, match="tensor"):

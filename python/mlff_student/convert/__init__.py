@@ -1,4 +1,4 @@
-"""Checkpoints of other codes into potential files, without running anything that a checkpoint holds."""
+"""Checkpoints of other codes into potential files, without running what they hold."""
 
 
 class CheckpointError(Exception):

@@ -20,9 +20,9 @@ def convert(
 ) -> tuple[Potential, list[str]]:
     """The potential that a checkpoint holds, with its check structure, and remarks for the user.
 
-    checkpoint: SchNetPack 2 `best_model`, MLFF-Distiller `.pt` or `.onnx`. elements: chemical symbols;
-    None: those that the checkpoint shows. Raises CheckpointError or PotentialError. Nothing that the
-    checkpoint holds is executed.
+    checkpoint: SchNetPack 2 `best_model`, MLFF-Distiller `.pt` or `.onnx`. elements: chemical
+    symbols; None: those that the checkpoint shows. Raises CheckpointError or PotentialError.
+    Nothing that the checkpoint holds is executed.
     """
     path = Path(checkpoint)
     for symbol in elements or ():
@@ -46,7 +46,9 @@ def convert(
         raise CheckpointError(text if text.startswith(f"{path}:") else f"{path}: {text}") from None
     potential.file = str(path)
     order = [*dict(expected_shapes(potential)), *potential.tensors]
-    potential.tensors = {n: potential.tensors[n] for n in dict.fromkeys(order) if n in potential.tensors}
+    potential.tensors = {
+        n: potential.tensors[n] for n in dict.fromkeys(order) if n in potential.tensors
+    }
     potential.provenance["checkpoint_file"] = path.name
     potential.provenance["checkpoint_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     potential.validate()
@@ -56,13 +58,19 @@ def convert(
 
 def _fixed_units(energy_unit: str | None, length_unit: str | None) -> None:
     if energy_unit not in (None, "eV") or length_unit not in (None, "Angstrom"):
-        raise CheckpointError("MLFF-Distiller students are in eV and Angstrom; leave out the unit options")
+        raise CheckpointError(
+            "MLFF-Distiller students are in eV and Angstrom; leave out the unit options"
+        )
 
 
 def _unknown(root: object) -> str:
     if isinstance(root, dict):
         keys = ", ".join(map(str, list(root)[:8]))
-        hint = "; of a Lightning checkpoint, take best_model" if "pytorch-lightning_version" in root else ""
+        hint = (
+            "; of a Lightning checkpoint, take best_model"
+            if "pytorch-lightning_version" in root
+            else ""
+        )
         return f"a dictionary with {keys}, but no model_state_dict{hint}"
     what = getattr(root, "cls", type(root).__name__)
     return f"{what}: neither a SchNetPack 2 model nor an MLFF-Distiller checkpoint"
@@ -79,7 +87,9 @@ class _Elements(click.Command):
                 continue
             rest.pop(0)
             symbols = []
-            while rest and all(word in ATOMIC_NUMBERS for word in rest[0].replace(",", " ").split()):
+            while rest and all(
+                word in ATOMIC_NUMBERS for word in rest[0].replace(",", " ").split()
+            ):
                 symbols += rest.pop(0).replace(",", " ").split()
             if not symbols:
                 given = rest[0] if rest else "nothing"
@@ -95,20 +105,26 @@ class _Elements(click.Command):
 @click.option(
     "--elements", multiple=True, metavar="H C N O", help="Elements that the model was trained for."
 )
-@click.option("--energy-unit", type=click.Choice(list(ENERGY_UNITS)), help="Unit of the model's energies.")
-@click.option("--length-unit", type=click.Choice(list(LENGTH_UNITS)), help="Unit of the model's lengths.")
+@click.option(
+    "--energy-unit", type=click.Choice(list(ENERGY_UNITS)), help="Unit of the model's energies."
+)
+@click.option(
+    "--length-unit", type=click.Choice(list(LENGTH_UNITS)), help="Unit of the model's lengths."
+)
 @click.option("--contributor", default="unknown", help="Name in the file's first line.")
 @click.option("--citation", default="none", help="Citation in the file's first line.")
 @click.option(
     "-p", "--provenance", multiple=True, metavar="KEY=TEXT",
     help="Entry of the provenance, for instance teacher=..., data=..., licence=...",
 )  # fmt: skip
-def command(checkpoint, output, elements, energy_unit, length_unit, contributor, citation, provenance):
+def command(
+    checkpoint, output, elements, energy_unit, length_unit, contributor, citation, provenance
+):
     """Convert CHECKPOINT into a potential file.
 
     CHECKPOINT: a PaiNN model of SchNetPack 2 (best_model), or an MLFF-Distiller student (.pt with
-    model_state_dict, or .onnx). Neither PyTorch nor the code that made it is needed, and nothing in it is
-    executed. Whatever the potential file cannot express is refused by name.
+    model_state_dict, or .onnx). Neither PyTorch nor the code that made it is needed, and nothing in
+    it is executed. Whatever the potential file cannot express is refused by name.
     """
     try:
         potential, remarks = convert(checkpoint, elements, energy_unit, length_unit)

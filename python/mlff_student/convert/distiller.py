@@ -1,7 +1,7 @@
 """Students of MLFF-Distiller: checkpoints with `model_state_dict`, and their ONNX exports.
 
-Names are those of its sources (mlff_distiller/models/student_model.py). Its two defects, which the potential
-keeps, are described in doc/potential_format.md's sense: filters behind the cutoff, and mixed Cartesian axes.
+Names are those of its sources (mlff_distiller/models/student_model.py). Its two defects, filters
+behind the cutoff and mixed Cartesian axes, belong to the weights and are kept.
 """
 
 import re
@@ -33,9 +33,7 @@ def is_distiller(root: Any) -> bool:
     return isinstance(root, dict) and isinstance(root.get("model_state_dict"), dict)
 
 
-def from_checkpoint(
-    file: TorchFile, elements: Sequence[str] | None
-) -> tuple[Potential, list[str]]:
+def from_checkpoint(file: TorchFile, elements: Sequence[str] | None) -> tuple[Potential, list[str]]:
     """The potential (without check structure) and remarks for the user. Raises CheckpointError."""
     state = {}
     for name, value in file.root["model_state_dict"].items():
@@ -73,14 +71,18 @@ def from_onnx(path: str | Path, elements: Sequence[str] | None) -> tuple[Potenti
 
 
 def _convert(
-    state: Mapping[str, np.ndarray], cutoff: Any, elements: Sequence[str] | None, origin: str, onnx: bool
+    state: Mapping[str, np.ndarray],
+    cutoff: Any,
+    elements: Sequence[str] | None,
+    origin: str,
+    onnx: bool,
 ) -> tuple[Potential, list[str]]:
     remarks = []
     if not elements:
         elements = _PUBLISHED_ELEMENTS
         remarks.append(
-            f"elements: {' '.join(elements)}, those of the published students; the checkpoint does not "
-            "say for which it was trained (--elements names others)"
+            f"elements: {' '.join(elements)}, those of the published students; the checkpoint does "
+            "not say for which it was trained (--elements names others)"
         )
     tensors = {}
     for name, value in state.items():
@@ -98,7 +100,9 @@ def _convert(
     tensors["radial.widths"] = np.broadcast_to(widths / np.sqrt(2.0), centers.shape).copy()
     if onnx and f"mixing.{layers - 1}" not in tensors:
         tensors[f"mixing.{layers - 1}"] = np.zeros((3, 3), dtype=np.float32)
-        remarks.append("the last layer's mixing matrix, which never reaches the energy, is not in the export")
+        remarks.append(
+            "the last layer's mixing matrix, which never reaches the energy, is not in the export"
+        )
     potential = Potential(
         architecture="mlff-distiller",
         channels=int(embedding.shape[1]),
@@ -110,8 +114,8 @@ def _convert(
         provenance={"checkpoint": origin},
     )
     remarks.append(
-        "the energy of an MLFF-Distiller student jumps as an atom crosses the cutoff and depends on the "
-        "orientation; mlff-student check measures both"
+        "the energy of an MLFF-Distiller student jumps as an atom crosses the cutoff and depends "
+        "on the orientation; mlff-student check measures both"
     )
     return potential, remarks
 

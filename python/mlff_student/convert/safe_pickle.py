@@ -1,7 +1,8 @@
 """Reads a pickle as data: nothing is imported and nothing is called, whatever the pickle asks for.
 
-Python's own unpickler calls what a pickle names. This one keeps a call as a record, `Instance`, of what would
-have been called with which arguments, and leaves it to the reader to know what that means.
+Python's own unpickler calls what a pickle names. This one keeps a call as a record, `Instance`, of
+what would have been called with which arguments, and leaves it to the reader to know what that
+means.
 """
 
 import pickletools
@@ -65,8 +66,9 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 def load(stream: IO[bytes], persistent: Callable[[Any], Any] = lambda pid: pid) -> Any:
     """The content of one pickle; `stream` is left behind it.
 
-    Sets come as lists, ordered dictionaries as dictionaries; `persistent` maps persistent ids. Raises
-    CheckpointError, without the file's name, if a foreign name occurs or the pickle is malformed.
+    Sets come as lists, ordered dictionaries as dictionaries; `persistent` maps persistent ids.
+    Raises CheckpointError, without the file's name, if a foreign name occurs or the pickle is
+    malformed.
     """
     machine = _Machine(persistent)
     try:
@@ -76,7 +78,9 @@ def load(stream: IO[bytes], persistent: Callable[[Any], Any] = lambda pid: pid) 
             machine.step(opcode.name, argument)
     except CheckpointError:
         raise
-    except Exception as error:  # any malformed pickle: wrong stack, unhashable key, bad argument, ...
+    except (
+        Exception
+    ) as error:  # any malformed pickle: wrong stack, unhashable key, bad argument, ...
         raise CheckpointError(f"malformed pickle ({type(error).__name__}: {error})") from None
     raise CheckpointError("malformed pickle (no end)")
 
@@ -217,7 +221,9 @@ class _Machine:
         state, target = self.pop(), self.stack[-1]
         if isinstance(target, Instance) and target.state is None:
             target.state = state
-        elif not isinstance(target, (dict, list)):  # attributes of an ordered dictionary are ignored
+        elif not isinstance(
+            target, (dict, list)
+        ):  # attributes of an ordered dictionary are ignored
             raise CheckpointError(f"state given to {_describe(target)}, which no checkpoint needs")
 
     def op_persid(self, pid):

@@ -1,8 +1,8 @@
 """PaiNN models of SchNetPack 2.0 to 2.2 (`best_model`, a pickled NeuralNetworkPotential).
 
-Class and attribute names are those of SchNetPack's sources: representation/painn.py, atomistic/atomwise.py,
-nn/{base,radial,cutoff}.py, transform/{atomistic,casting}.py, model/base.py. Whatever could change the energy and
-is not known here is refused by name.
+Class and attribute names are those of SchNetPack's sources: representation/painn.py,
+atomistic/atomwise.py, nn/{base,radial,cutoff}.py, transform/{atomistic,casting}.py, model/base.py.
+Whatever could change the energy and is not known here is refused by name.
 """
 
 from collections.abc import Sequence
@@ -65,7 +65,9 @@ class Module:
         except CheckpointError as error:
             raise CheckpointError(f"{self.path}: {error}") from None
 
-    def require(self, cls: str | Sequence[str], tensors: str = "", children: str | None = "") -> None:
+    def require(
+        self, cls: str | Sequence[str], tensors: str = "", children: str | None = ""
+    ) -> None:
         """Refuses another class, and tensors or submodules other than those named."""
         known = [cls] if isinstance(cls, str) else list(cls)
         if self.cls not in known:
@@ -90,7 +92,10 @@ def is_schnetpack(root: Any) -> bool:
 
 
 def convert(
-    file: TorchFile, elements: Sequence[str] | None, energy_unit: str | None, length_unit: str | None
+    file: TorchFile,
+    elements: Sequence[str] | None,
+    energy_unit: str | None,
+    length_unit: str | None,
 ) -> tuple[Potential, list[str]]:
     """The potential (without check structure) and remarks for the user.
 
@@ -113,8 +118,8 @@ def convert(
     elements = _elements(elements, atomrefs, remarks)
     if energy_unit is None:
         raise CheckpointError(
-            "a SchNetPack model does not say in which unit its energies are; name the unit of the data it was "
-            "trained on, for instance --energy-unit kcal/mol (rMD17) or --energy-unit eV"
+            "a SchNetPack model does not say in which unit its energies are; name the unit of the data it "
+            "was trained on, for instance --energy-unit kcal/mol (rMD17) or --energy-unit eV"
         )
     if length_unit is None:
         remarks.append("length unit: Angstrom, SchNetPack's default (--length-unit names another)")
@@ -165,7 +170,9 @@ def _representation(painn: Module, numbers: list[int]) -> tuple[dict, dict[str, 
             "schnetpack.representation.painn.PaiNNInteraction", "", "interatomic_context_net"
         )
         mixing[l].require(
-            "schnetpack.representation.painn.PaiNNMixing", "", "intraatomic_context_net mu_channel_mix"
+            "schnetpack.representation.painn.PaiNNMixing",
+            "",
+            "intraatomic_context_net mu_channel_mix",
         )
         tensors |= _stack(interactions[l].child("interatomic_context_net"), f"phi.{l}")
         mix = mixing[l].child("mu_channel_mix")
@@ -193,14 +200,20 @@ def _blocks(painn: Module, name: str, layers: int) -> list[Module]:
 
 def _radial(painn: Module) -> tuple[dict, dict[str, np.ndarray]]:
     cutoff, basis = painn.child("cutoff_fn"), painn.child("radial_basis")
-    names = {"schnetpack.nn.cutoff.CosineCutoff": "cosine", "schnetpack.nn.cutoff.MollifierCutoff": "mollifier"}
-    cutoff.require(list(names), "cutoff eps" if cutoff.cls.endswith("MollifierCutoff") else "cutoff")
+    names = {
+        "schnetpack.nn.cutoff.CosineCutoff": "cosine",
+        "schnetpack.nn.cutoff.MollifierCutoff": "mollifier",
+    }
+    cutoff.require(
+        list(names), "cutoff eps" if cutoff.cls.endswith("MollifierCutoff") else "cutoff"
+    )
     radius = np.asarray(cutoff.tensors()["cutoff"], dtype=np.float64)
     if radius.size != 1:
         raise CheckpointError("representation.cutoff_fn.cutoff: more than one number")
     bessel = "schnetpack.nn.radial.BesselRBF"
     basis.require(
-        ["schnetpack.nn.radial.GaussianRBF", bessel], "freqs" if basis.cls == bessel else "widths offsets"
+        ["schnetpack.nn.radial.GaussianRBF", bessel],
+        "freqs" if basis.cls == bessel else "widths offsets",
     )
     given = basis.tensors()
     if basis.cls == bessel:
@@ -230,7 +243,9 @@ def _filters(dense: Module, F: int, layers: int) -> dict[str, np.ndarray]:
     """SchNetPack keeps the filters of all layers in one dense layer."""
     given = _dense(dense, activation=False)
     if len(given["weight"]) != 3 * F * layers:
-        raise CheckpointError(f"{dense.path}: {len(given['weight'])} rows, {3 * F * layers} expected")
+        raise CheckpointError(
+            f"{dense.path}: {len(given['weight'])} rows, {3 * F * layers} expected"
+        )
     return {
         f"filter.{l}.{key}": value[3 * F * l : 3 * F * (l + 1)]
         for l in range(layers)
@@ -301,7 +316,9 @@ def _offsets(model: Module, key: str, remarks: list[str]) -> tuple[float, np.nda
     mean, atomrefs = 0.0, None
     modules = model.child("postprocessors").children()
     if modules and model.attribute("do_postprocessing", True) is not True:
-        remarks.append("postprocessors are switched off in the checkpoint (do_postprocessing) and left out")
+        remarks.append(
+            "postprocessors are switched off in the checkpoint (do_postprocessing) and left out"
+        )
         return mean, atomrefs
     for module in modules:
         if module.cls == "schnetpack.transform.casting.CastTo64":
@@ -329,13 +346,15 @@ def _elements(
             for symbol in elements:
                 number = ATOMIC_NUMBERS[symbol]
                 if number < len(atomrefs) and atomrefs[number] == 0:
-                    remarks.append(f"the atomic reference energy of {symbol} is 0: was it in the data?")
+                    remarks.append(
+                        f"the atomic reference energy of {symbol} is 0: was it in the data?"
+                    )
         return elements
     known = [] if atomrefs is None else [int(z) for z in np.flatnonzero(atomrefs) if z > 0]
     if not known:
         raise CheckpointError(
-            "the checkpoint does not say for which elements it was trained (it has no atomic reference "
-            "energies); name them, for instance --elements H C O"
+            "the checkpoint does not say for which elements it was trained (it has no atomic "
+            "reference energies); name them, for instance --elements H C O"
         )
     symbols = [SYMBOLS[z - 1] for z in known if z <= len(SYMBOLS)]
     remarks.append(f"elements: {' '.join(symbols)}, those with an atomic reference energy")

@@ -80,7 +80,7 @@ class TorchFile:
 
 
 def read(path: str | Path) -> TorchFile:
-    """Reads a file of torch.save. Raises CheckpointError, also for anything but plain data in it."""
+    """Reads a file of torch.save. Raises CheckpointError, also for more than data in it."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:
@@ -162,7 +162,9 @@ def _persistent(pid: Any) -> _Storage:
         raise CheckpointError("malformed reference to a storage")
     kind, key, numel = pid[1], pid[2], pid[4]
     if len(pid) == 6 and pid[5] is not None:
-        raise CheckpointError("views of storages, which only very old files have, are not supported")
+        raise CheckpointError(
+            "views of storages, which only very old files have, are not supported"
+        )
     if not isinstance(kind, Global) or kind.module != "torch" or kind.name not in _DTYPES:
         raise CheckpointError(f"storage type {kind} is unknown")
     if not isinstance(key, str) or type(numel) is not int or not 0 <= numel < 2**48:
