@@ -23,7 +23,7 @@ std::unique_ptr<Network> exact_network(const Potential &potential) {
 }
 
 struct Evaluation {
-  double energy;
+  double energy = 0.0;
   std::vector<double> forces;  ///< [n, 3]
 };
 
@@ -60,7 +60,12 @@ std::vector<double> rotated(const std::vector<double> &x, double angle) {
 void verify_check_structure(const Potential &potential) {
   const CheckStructure &check = potential.check;
   const std::unique_ptr<Network> network = exact_network(potential);
-  const Evaluation found = evaluate(*network, check.positions, check.elements, check.cell);
+  Evaluation found;
+  try {
+    found = evaluate(*network, check.positions, check.elements, check.cell);
+  } catch (const NonFiniteError &trouble) {
+    throw PotentialError(potential.file + ": check: " + trouble.what() + "; the file is damaged");
+  }
   double largest = 0.0, deviation = 0.0;
   for (std::size_t k = 0; k < check.forces.size(); ++k) {
     largest = std::max(largest, std::fabs(check.forces[k]));

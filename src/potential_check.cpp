@@ -9,8 +9,8 @@ using yaml::Field;
 
 namespace {
 
-/// The check structure is recomputed on loading; this bounds what a file can ask for.
-constexpr double most_pairs = 1e6;
+// The check structure is recomputed on loading; this bounds what a file can ask for.
+constexpr double most_atoms = 1000, most_images = 1e5, farthest = 1e4;
 
 std::vector<int> read_elements(const Field &list, const Potential &potential) {
   std::vector<int> elements;
@@ -38,27 +38,42 @@ std::vector<double> read_vectors(const Field &list, std::size_t count) {
   return values;
 }
 
-/// Images of the cell, itself included, that an atom may meet within the cutoff.
-double images_within_cutoff(const std::vector<double> &cell, double cutoff) {
-  double images = 1.0, volume = 0.0;
+/// Images of the cell, itself included, among which an atom's neighbours within the cutoff are sought: they
+/// cover the cutoff and the atoms' spread over cells. Infinite or NaN for a cell without volume.
+double images_to_search(const CheckStructure &structure, double cutoff) {
+  const std::vector<double> &cell = *structure.cell;
+  double images = 1.0;
   for (int k = 0; k < 3; ++k) {
     const double *a = &cell[3 * k], *b = &cell[3 * ((k + 1) % 3)], *c = &cell[3 * ((k + 2) % 3)];
     const double normal[3] = {b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2], b[0] * c[1] - b[1] * c[0]};
+    const double volume = a[0] * normal[0] + a[1] * normal[1] + a[2] * normal[2];
+    double least = INFINITY, largest = -INFINITY;
+    for (std::size_t i = 0; i < structure.positions.size(); i += 3) {
+      const double *x = &structure.positions[i];
+      const double fraction = (x[0] * normal[0] + x[1] * normal[1] + x[2] * normal[2]) / volume;
+      least = std::min(least, fraction), largest = std::max(largest, fraction);
+    }
     const double area = std::hypot(normal[0], normal[1], normal[2]);
-    volume = std::abs(a[0] * normal[0] + a[1] * normal[1] + a[2] * normal[2]);
-    images *= 2.0 * std::ceil(cutoff * area / volume) + 1.0;
+    images *= 2.0 * std::ceil(largest - least + 2.0 * cutoff * area / std::abs(volume)) + 1.0;
   }
-  return images;  // infinite or NaN for a cell without volume
+  return images;
 }
 
+/// Refuses a structure that would cost much time or memory to recompute.
 void bound_work(const Field &check, const Potential &potential) {
   const CheckStructure &structure = potential.check;
-  const double images = structure.cell ? images_within_cutoff(*structure.cell, potential.cutoff) : 1.0;
-  if (structure.cell && !std::isfinite(images)) check.at("cell").fail("its rows span no volume");
+  for (const double x : structure.positions)
+    if (!(std::abs(x) <= farthest * potential.cutoff))
+      check.at("positions").fail("holds an atom farther than " + std::to_string(static_cast<long>(farthest)) +
+                                 " cutoffs from the origin");
+  const double images = structure.cell ? images_to_search(structure, potential.cutoff) : 1.0;
+  if (!std::isfinite(images)) check.at("cell").fail("its rows span no volume");
   const double atoms = static_cast<double>(structure.elements.size());
-  if (!(atoms * atoms * images <= most_pairs))
-    check.fail("asks for more than " + std::to_string(static_cast<long>(most_pairs)) +
-               " pairs of atoms (with periodic images) to be looked at; use a smaller structure");
+  if (!(atoms <= most_atoms && atoms * images <= most_images))
+    check.fail("has " + std::to_string(structure.elements.size()) + " atoms; more than " +
+               std::to_string(static_cast<long>(most_atoms)) + ", or " +
+               std::to_string(static_cast<long>(most_images)) +
+               " with the periodic images to be searched, are not recomputed; use a smaller structure");
 }
 
 }  // namespace

@@ -35,6 +35,14 @@ TEST(CheckStructure, IsReproduced) {
   EXPECT_NO_THROW(verify_check_structure(Potential::parse(fixture(), "FILE")));
 }
 
+TEST(CheckStructure, RefusesAtomsInOnePlace) {
+  std::string text = fixture();
+  const std::string second = "[-0.2515, 0.8416, 0.9767]";
+  ASSERT_NE(text.find(second), std::string::npos);
+  text.replace(text.find(second), second.size(), "[0.0, 0.0, 0.0]");
+  EXPECT_THROW(verify_check_structure(Potential::parse(text, "FILE")), PotentialError);
+}
+
 TEST(CheckStructure, RandomDamageIsRefusedOrBelowTheTolerances) {
   const std::string text = fixture();
   const std::size_t begin = text.find("\ncheck:");

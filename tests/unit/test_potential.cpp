@@ -432,7 +432,19 @@ const Case check_cases[] = {
     edit("FlatCell", "cell: null", "cell: [[9, 0, 0], [0, 9, 0], [9, 9, 0]]",
          "FILE: check.cell: its rows span no volume"),
     edit("TinyCell", "cell: null", "cell: [[.001, 0, 0], [0, .001, 0], [0, 0, .001]]",
-         "FILE: check: asks for more than 1000000 pairs"),
+         "FILE: check: has 3 atoms; more than 1000, or 100000 with"),
+    edit("AtomsSpreadOverCells", "[1.0, 0.25, -0.5]\n  - [2.0, 0.25, -0.5]\n  cell: null",
+         "[1.0, 0.25, -0.5]\n  - [4e4, 3e4, 2e4]\n  cell: [[9, 0, 0], [0, 9, 0], [0, 0, 9]]",
+         "FILE: check: has 3 atoms; more than 1000, or 100000 with"),
+    edit("AtomFarAway", "[1.0, 0.25, -0.5]", "[1.0e25, 0.25, -0.5]",
+         "FILE: check.positions: holds an atom farther than 10000 cutoffs"),
+    change("ManyAtoms",
+           [](PotentialWriter &w) {
+             WriterOptions options;
+             options.elements.insert(options.elements.end(), 1000, "H");
+             w.check = PotentialWriter(options).check;
+           },
+           "FILE: check: has 1003 atoms"),
     edit("EnergyNotFinite", "energy: -1.5", "energy: -.inf", "FILE: check.energy: is '-.inf'"),
     edit("ForceMissing", "  - [0.5, 1.0e-3, -2.0]\n", "", "FILE: check.forces: has 2 rows; expected 3"),
     edit("ForceNotFinite", "[0.5, 1.0e-3, -2.0]", "[0.5, 1.0e+999, -2.0]", "FILE: check.forces[2][1]: is '1.0e+999'"),
