@@ -43,8 +43,9 @@ find_python() {
 # A hash over everything that the installed package is made of.
 hash_of_sources() {
   (cd "$repository" &&
-   find CMakeLists.txt pyproject.toml README.md cmake src python potentials -type f \
-     ! -name '*.pyc' ! -path '*.egg-info/*' -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-64)
+   find CMakeLists.txt pyproject.toml README.md cmake src python potentials/*.yaml -type f \
+     ! -name '*.pyc' ! -path '*.egg-info/*' -print0 2>/dev/null |
+   sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-64) || true
 }
 
 # make_venv: creates .venv, or makes it anew if its Python is gone.
@@ -76,7 +77,7 @@ install_package() {
   done
   [ "$old_hash" = "$hash" ] && return
   command -v g++ >/dev/null || install_packages g++
-  say "building the plugin and installing it into .venv"
+  say "building the plugin and installing it into .venv (a few minutes at most)"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
     "$repository$([ ${#extras[@]} -eq 0 ] || (IFS=,; echo "[${extras[*]}]"))" </dev/null ||
     fail "pip install failed; its messages are above"
