@@ -29,8 +29,8 @@ _LARGEST_FILE = 2**30
 _PAINN_KEYS = ("epsilon", "shared_interactions", "shared_filters")
 _KEYS = (
     "format version architecture channels layers radial_functions number_of_radial_functions "
-    "cutoff cutoff_function activation epsilon shared_interactions shared_filters units elements tensors "
-    "sha256 provenance check"
+    "cutoff cutoff_function activation epsilon shared_interactions shared_filters units elements "
+    "tensors sha256 provenance check"
 ).split()
 _REAL = (int, float)
 

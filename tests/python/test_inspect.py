@@ -30,8 +30,8 @@ def test_inspect_shows_the_network(name):
 def test_inspect_tells_what_a_file_holds():
     result = CliRunner().invoke(main, ["inspect", str(FOLDER / "painn_f16_l4_shared_filters.yaml")])
     for words in (
-        "painn, shared filters", "3.5 Angstrom, cosine", "16 - 8 - 1, silu", "O H N", "matches the content",
-        "LAMMPS units metal", "5 gaussian", "random weights",
+        "painn, shared filters", "3.5 Angstrom, cosine", "16 - 8 - 1, silu", "O H N",
+        "matches the content", "LAMMPS units metal", "5 gaussian", "random weights",
     ):  # fmt: skip
         assert words in result.output
 
@@ -51,7 +51,8 @@ def test_help_lists_the_commands():
 
 def test_start_imports_nothing_heavy():
     code = (
-        "import sys; from mlff_student.cli import main; main(['inspect', sys.argv[1]], standalone_mode=False); "
+        "import sys; from mlff_student.cli import main; "
+        "main(['inspect', sys.argv[1]], standalone_mode=False); "
         "print([m for m in ('torch', 'ase', 'matplotlib', 'lammps', 'onnx') if m in sys.modules])"
     )
     command = [sys.executable, "-c", code, str(FOLDER / "painn_f8_l1.yaml")]

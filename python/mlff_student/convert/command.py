@@ -140,7 +140,7 @@ def command(
     for remark in remarks:
         click.echo(f"note: {remark}")
     click.echo(
-        f"{output}: {potential.architecture}, {potential.channels} channels, {potential.layers} layers, "
-        f"elements {' '.join(potential.elements)}, cutoff {potential.cutoff:g} {potential.length_unit}, "
-        f"energies in {potential.energy_unit}"
+        f"{output}: {potential.architecture}, {potential.channels} channels, "
+        f"{potential.layers} layers, elements {' '.join(potential.elements)}, "
+        f"cutoff {potential.cutoff:g} {potential.length_unit}, energies in {potential.energy_unit}"
     )

@@ -17,7 +17,9 @@ _PACKAGES = {"torch", "schnetpack", "mlff_distiller", "numpy", "collections", "p
 _NAMES = {
     f"{module}.{name}"
     for module in ("builtins", "__builtin__")
-    for name in "set frozenset list dict tuple bytearray bytes str int float bool complex object".split()
+    for name in (
+        "set frozenset list dict tuple bytearray bytes str int float bool complex object".split()
+    )
 } | {"copyreg._reconstructor", "copy_reg._reconstructor", "functools.partial", "_codecs.encode"}
 
 
@@ -57,8 +59,8 @@ _CONSTANTS = {
     "EMPTY_TUPLE": tuple,
 }
 _LITERALS = set(
-    """INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE
-    BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8""".split()
+    """INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING
+    UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8""".split()
 )
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
@@ -239,7 +241,7 @@ def _known(module: Any, name: Any) -> Global:
     if module.partition(".")[0] not in _PACKAGES and f"{module}.{name}" not in _NAMES:
         raise CheckpointError(
             f"it refers to {module}.{name}, which no known checkpoint needs; nothing was executed. "
-            "If you trust the file, save only the model (or its state dict) with the code that made it"
+            "If you trust the file, save only the model, or its state dict, with its own code"
         )
     return Global(module, name)
 

@@ -118,8 +118,8 @@ def convert(
     elements = _elements(elements, atomrefs, remarks)
     if energy_unit is None:
         raise CheckpointError(
-            "a SchNetPack model does not say in which unit its energies are; name the unit of the data it "
-            "was trained on, for instance --energy-unit kcal/mol (rMD17) or --energy-unit eV"
+            "a SchNetPack model does not say in which unit its energies are; name the unit of the data "
+            "it was trained on, for instance --energy-unit kcal/mol (rMD17) or --energy-unit eV"
         )
     if length_unit is None:
         remarks.append("length unit: Angstrom, SchNetPack's default (--length-unit names another)")
