@@ -1,8 +1,8 @@
 """The student networks in NumPy and double precision, written for clarity: what a potential means.
 
-Each forward function stands beside its adjoint (the bar of x, dE/dx, is called `d_x`), with edge
-(i, j) the one of centre i and neighbour j, vector r_j - r_i. Shapes: N atoms, E directed edges,
-F channels, K radial functions; s [N, F], v [N, 3, F]. The forward functions also take complex edge vectors.
+Each forward function stands beside its adjoint (the bar of x, dE/dx, is called `d_x`). Edge (i, j)
+has centre i, neighbour j and vector r_j - r_i. Shapes: N atoms, E directed edges, F channels,
+K radial functions; s [N, F], v [N, 3, F]. The forward functions also take complex edge vectors.
 """
 
 from collections.abc import Callable, Sequence
