@@ -12,7 +12,8 @@ constexpr std::uint8_t padding = 64, blank = 65, invalid = 255;
 std::array<std::uint8_t, 256> make_table() {
   std::array<std::uint8_t, 256> table;
   table.fill(invalid);
-  const std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const std::string_view digits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   for (std::size_t i = 0; i < digits.size(); ++i)
     table[static_cast<unsigned char>(digits[i])] = static_cast<std::uint8_t>(i);
   table['='] = padding;
@@ -40,7 +41,8 @@ std::optional<std::vector<unsigned char>> decode_base64(std::string_view text) {
     group = group << 6 | (digit == padding ? 0u : digit);
     if (++digits % 4 != 0) continue;
     if (pads > 2 || (group & ((1u << 8 * pads) - 1)) != 0) return std::nullopt;
-    for (int i = 0; i < 3 - pads; ++i) bytes.push_back(static_cast<unsigned char>(group >> (16 - 8 * i)));
+    for (int i = 0; i < 3 - pads; ++i)
+      bytes.push_back(static_cast<unsigned char>(group >> (16 - 8 * i)));
     group = 0;
   }
   if (digits % 4 != 0 || pads > 2) return std::nullopt;

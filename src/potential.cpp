@@ -45,7 +45,8 @@ constexpr Choice<double> energy_units[] = {{"eV", 1.0},
                                            {"kcal/mol", 4.184 * kJ_per_mol},
                                            {"kJ/mol", kJ_per_mol},
                                            {"Hartree", 27.211386245988}};
-constexpr Choice<double> length_units[] = {{"Angstrom", 1.0}, {"nm", 10.0}, {"Bohr", 0.529177210903}};
+constexpr Choice<double> length_units[] = {
+    {"Angstrom", 1.0}, {"nm", 10.0}, {"Bohr", 0.529177210903}};
 
 template <class T, std::size_t n>
 T choose(const Field &field, const Choice<T> (&choices)[n]) {
@@ -67,7 +68,8 @@ double positive(const Field &field) {
 
 void check_format(const Field &root) {
   if (root.at("format").text() != "mlff-student")
-    root.at("format").fail("is " + yaml::quoted(root.at("format").text()) + "; expected mlff-student");
+    root.at("format").fail("is " + yaml::quoted(root.at("format").text()) +
+                           "; expected mlff-student");
   const long version = root.at("version").integer(1, 1000000);
   if (version != known_version)
     root.at("version").fail("is " + std::to_string(version) + "; this program reads version " +
@@ -75,10 +77,22 @@ void check_format(const Field &root) {
 }
 
 void check_keys(const Field &root, Architecture architecture) {
-  std::vector<std::string_view> known = {
-      "format",     "version", "architecture",    "channels",   "layers",  "radial_functions",
-      "number_of_radial_functions", "cutoff",     "cutoff_function", "activation", "units",
-      "elements",   "tensors", "sha256",          "provenance", "check"};
+  std::vector<std::string_view> known = {"format",
+                                         "version",
+                                         "architecture",
+                                         "channels",
+                                         "layers",
+                                         "radial_functions",
+                                         "number_of_radial_functions",
+                                         "cutoff",
+                                         "cutoff_function",
+                                         "activation",
+                                         "units",
+                                         "elements",
+                                         "tensors",
+                                         "sha256",
+                                         "provenance",
+                                         "check"};
   if (architecture == Architecture::PaiNN)
     known.insert(known.end(), {"epsilon", "shared_interactions", "shared_filters"});
   root.only(known);
@@ -125,14 +139,17 @@ void check_metadata(const Field &root, const Potential &potential, std::string_v
                                                                               : "none";
   const std::string line = std::string(text.substr(0, text.find_first_of("\r\n"))) + " ";
   if (line[0] != '#' || line.find(" UNITS: " + style + " ") == std::string::npos)
-    root.at("units").fail("the first line must be '# DATE: … UNITS: " + style + " …' to agree with them");
+    root.at("units").fail("the first line must be '# DATE: … UNITS: " + style +
+                          " …' to agree with them");
 }
 
 void read_elements(const Field &list, Potential &potential) {
   for (const Field &item : list.items()) {
     const std::string &symbol = item.text();
-    if (atomic_number(symbol) == 0) item.fail("is " + yaml::quoted(symbol) + "; expected a chemical symbol");
-    if (potential.element_index(symbol) >= 0) item.fail("is " + symbol + ", which was given before");
+    if (atomic_number(symbol) == 0)
+      item.fail("is " + yaml::quoted(symbol) + "; expected a chemical symbol");
+    if (potential.element_index(symbol) >= 0)
+      item.fail("is " + symbol + ", which was given before");
     potential.elements.push_back(symbol);
   }
   if (potential.elements.empty()) list.fail("is empty; expected chemical symbols");
@@ -151,7 +168,9 @@ void hash_header(const Field &root, const Potential &potential, Sha256 &hash) {
     for (int shift = 60; shift >= 0; shift -= 4) digits += "0123456789abcdef"[(bits >> shift) & 15];
     add(key, digits);
   };
-  const auto add_flag = [&](std::string_view key, bool value) { add(key, value ? "true" : "false"); };
+  const auto add_flag = [&](std::string_view key, bool value) {
+    add(key, value ? "true" : "false");
+  };
 
   add_text("architecture");
   add("channels", std::to_string(potential.channels));
@@ -169,7 +188,8 @@ void hash_header(const Field &root, const Potential &potential, Sha256 &hash) {
   add("units.energy", potential.energy_unit);
   add("units.length", potential.length_unit);
   std::string symbols;
-  for (const std::string &symbol : potential.elements) symbols += (symbols.empty() ? "" : ",") + symbol;
+  for (const std::string &symbol : potential.elements)
+    symbols += (symbols.empty() ? "" : ",") + symbol;
   add("elements", symbols);
 }
 
@@ -182,10 +202,12 @@ void read_provenance(const Field &provenance, Potential &potential) {
 std::string read_text(const std::string &path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) throw PotentialError(path + ": file: does not exist");
-  if (!std::filesystem::is_regular_file(path, error)) throw PotentialError(path + ": file: is not a file");
+  if (!std::filesystem::is_regular_file(path, error))
+    throw PotentialError(path + ": file: is not a file");
   const std::uintmax_t size = std::filesystem::file_size(path, error);
   if (error || size > largest_file)
-    throw PotentialError(path + ": file: is larger than " + std::to_string(largest_file) + " bytes");
+    throw PotentialError(path + ": file: is larger than " + std::to_string(largest_file) +
+                         " bytes");
   std::string text(static_cast<std::size_t>(size), '\0');
   std::ifstream stream(path, std::ios::binary);
   if (!stream.read(text.data(), static_cast<std::streamsize>(size)))
@@ -210,7 +232,8 @@ Potential Potential::load(const std::string &path) { return parse(read_text(path
 
 Potential Potential::parse(std::string_view text, const std::string &name) {
   if (text.size() > largest_file)
-    throw PotentialError(name + ": file: is larger than " + std::to_string(largest_file) + " bytes");
+    throw PotentialError(name + ": file: is larger than " + std::to_string(largest_file) +
+                         " bytes");
   const yaml::Node document = yaml::read(text, name);
   const Field root(document, "", name);
   Potential potential;
@@ -225,8 +248,8 @@ Potential Potential::parse(std::string_view text, const std::string &name) {
   hash_header(root, potential, hash);
   read_tensors(root.at("tensors"), potential, hash);
   if (const std::string digest = hash.hex_digest(); root.at("sha256").text() != digest)
-    root.at("sha256").fail("is " + yaml::quoted(root.at("sha256").text()) + ", but the content has " + digest +
-                           "; the file was altered or damaged");
+    root.at("sha256").fail("is " + yaml::quoted(root.at("sha256").text()) +
+                           ", but the content has " + digest + "; the file was altered or damaged");
   if (root.has("provenance")) read_provenance(root.at("provenance"), potential);
   read_check_structure(root.at("check"), potential);
   return potential;

@@ -24,7 +24,8 @@ std::vector<int> read_elements(const Field &list, const Potential &potential) {
     seen[static_cast<std::size_t>(element)] = true;
   }
   for (std::size_t k = 0; k < seen.size(); ++k)
-    if (!seen[k]) list.fail("lacks " + potential.elements[k] + "; every element of the file must occur");
+    if (!seen[k])
+      list.fail("lacks " + potential.elements[k] + "; every element of the file must occur");
   return elements;
 }
 
@@ -38,14 +39,16 @@ std::vector<double> read_vectors(const Field &list, std::size_t count) {
   return values;
 }
 
-/// Images of the cell, itself included, among which an atom's neighbours within the cutoff are sought: they
-/// cover the cutoff and the atoms' spread over cells. Infinite or NaN for a cell without volume.
+/// Images of the cell, itself included, among which an atom's neighbours within the cutoff are
+/// sought: they cover the cutoff and the atoms' spread over cells. Infinite or NaN for a cell
+/// without volume.
 double images_to_search(const CheckStructure &structure, double cutoff) {
   const std::vector<double> &cell = *structure.cell;
   double images = 1.0;
   for (int k = 0; k < 3; ++k) {
     const double *a = &cell[3 * k], *b = &cell[3 * ((k + 1) % 3)], *c = &cell[3 * ((k + 2) % 3)];
-    const double normal[3] = {b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2], b[0] * c[1] - b[1] * c[0]};
+    const double normal[3] = {b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2],
+                              b[0] * c[1] - b[1] * c[0]};
     const double volume = a[0] * normal[0] + a[1] * normal[1] + a[2] * normal[2];
     double least = INFINITY, largest = -INFINITY;
     for (std::size_t i = 0; i < structure.positions.size(); i += 3) {
@@ -64,16 +67,18 @@ void bound_work(const Field &check, const Potential &potential) {
   const CheckStructure &structure = potential.check;
   for (const double x : structure.positions)
     if (!(std::abs(x) <= farthest * potential.cutoff))
-      check.at("positions").fail("holds an atom farther than " + std::to_string(static_cast<long>(farthest)) +
-                                 " cutoffs from the origin");
+      check.at("positions")
+          .fail("holds an atom farther than " + std::to_string(static_cast<long>(farthest)) +
+                " cutoffs from the origin");
   const double images = structure.cell ? images_to_search(structure, potential.cutoff) : 1.0;
   if (!std::isfinite(images)) check.at("cell").fail("its rows span no volume");
   const double atoms = static_cast<double>(structure.elements.size());
   if (!(atoms <= most_atoms && atoms * images <= most_images))
-    check.fail("has " + std::to_string(structure.elements.size()) + " atoms; more than " +
-               std::to_string(static_cast<long>(most_atoms)) + ", or " +
-               std::to_string(static_cast<long>(most_images)) +
-               " with the periodic images to be searched, are not recomputed; use a smaller structure");
+    check.fail(
+        "has " + std::to_string(structure.elements.size()) + " atoms; more than " +
+        std::to_string(static_cast<long>(most_atoms)) + ", or " +
+        std::to_string(static_cast<long>(most_images)) +
+        " with the periodic images to be searched, are not recomputed; use a smaller structure");
 }
 
 }  // namespace

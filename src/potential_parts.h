@@ -7,9 +7,9 @@
 
 namespace mlff {
 
-/// Reads the list of tensors into `potential`, whose header must be complete. Names and shapes are compared
-/// with what the header implies, and sizes with the data that is there, before anything is allocated for
-/// them. Appends the tensors to `hash` in the file's order.
+/// Reads the list of tensors into `potential`, whose header must be complete. Names and shapes are
+/// compared with what the header implies, and sizes with the data that is there, before anything is
+/// allocated for them. Appends the tensors to `hash` in the file's order.
 void read_tensors(const yaml::Field &list, Potential &potential, Sha256 &hash);
 
 /// Reads the check structure into `potential`, whose elements and cutoff must be there.

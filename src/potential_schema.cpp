@@ -66,7 +66,8 @@ int copies(const Potential &header, Times times) {
 std::size_t value(const Potential &header, const Dimension &dimension) {
   switch (dimension.size) {
     case Dimension::Channels: return dimension.factor * static_cast<std::size_t>(header.channels);
-    case Dimension::RadialFunctions: return static_cast<std::size_t>(header.number_of_radial_functions);
+    case Dimension::RadialFunctions:
+      return static_cast<std::size_t>(header.number_of_radial_functions);
     case Dimension::Elements: return header.elements.size();
     default: return dimension.factor;
   }
@@ -74,11 +75,13 @@ std::size_t value(const Potential &header, const Dimension &dimension) {
 
 std::string name_in_layer(std::string name, int layer) {
   const std::size_t dot = name.find(".l");
-  const bool is_layer = dot != std::string::npos && (dot + 2 == name.size() || name[dot + 2] == '.');
+  const bool is_layer =
+      dot != std::string::npos && (dot + 2 == name.size() || name[dot + 2] == '.');
   return is_layer ? name.replace(dot + 1, 1, std::to_string(layer)) : name;
 }
 
-/// Layers k = 0, 1, … as long as the file has one; each takes what the one before gives; the last gives 1.
+/// Layers k = 0, 1, … as long as the file has one; each takes what the one before gives; the last
+/// gives 1.
 void add_readout(const Potential &header, const Shapes &declared, Shapes &required) {
   std::size_t inputs = static_cast<std::size_t>(header.channels);
   for (int k = 0;; ++k) {

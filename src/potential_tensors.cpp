@@ -25,7 +25,8 @@ Shape read_shape(const Field &field) {
   // Above any file's size, and far from overflow in the sums that follow.
   constexpr long largest = 1L << 30;
   Shape shape;
-  for (const Field &size : field.items()) shape.push_back(static_cast<std::size_t>(size.integer(1, largest)));
+  for (const Field &size : field.items())
+    shape.push_back(static_cast<std::size_t>(size.integer(1, largest)));
   if (shape.empty() || shape.size() > 2)
     field.fail("has " + std::to_string(shape.size()) + " dimensions; expected 1 or 2");
   return shape;
@@ -41,8 +42,10 @@ Declared read_declaration(const Field &entry) {
   return {name, dtype, read_shape(field.at("shape")), field.at("data").named(field.key())};
 }
 
-/// Refuses tensors that are missing, superfluous, given twice or of another shape than the header implies.
-void compare_shapes(const Field &list, const std::vector<Declared> &tensors, const Potential &header) {
+/// Refuses tensors that are missing, superfluous, given twice or of another shape than the header
+/// implies.
+void compare_shapes(const Field &list, const std::vector<Declared> &tensors,
+                    const Potential &header) {
   Shapes declared;
   for (const Declared &tensor : tensors)
     if (!declared.emplace(tensor.name, tensor.shape).second) tensor.data.fail("given twice");
@@ -50,7 +53,8 @@ void compare_shapes(const Field &list, const std::vector<Declared> &tensors, con
   for (const Declared &tensor : tensors) {
     const auto expected = required.find(tensor.name);
     if (expected == required.end())
-      tensor.data.fail("unknown tensor; this architecture with these options and layers has none of that name");
+      tensor.data.fail(
+          "unknown tensor; this architecture with these options and layers has none of that name");
     if (tensor.shape != expected->second)
       tensor.data.fail("has the shape " + to_string(tensor.shape) + "; expected " +
                        to_string(expected->second) + " from the header");
@@ -68,8 +72,8 @@ std::size_t count_values(const Declared &tensor, std::size_t data_bytes) {
     bytes *= size;
   }
   if (bytes != data_bytes)
-    tensor.data.fail("holds " + std::to_string(data_bytes) + " bytes; a " + tensor.dtype + " tensor " +
-                     to_string(tensor.shape) + " has " + std::to_string(bytes));
+    tensor.data.fail("holds " + std::to_string(data_bytes) + " bytes; a " + tensor.dtype +
+                     " tensor " + to_string(tensor.shape) + " has " + std::to_string(bytes));
   return bytes / tensor.element_bytes();
 }
 
@@ -102,7 +106,8 @@ Tensor decode(const Declared &tensor, Sha256 &hash) {
   const std::size_t size = tensor.element_bytes();
   for (std::size_t i = 0; i < count; ++i) {
     values[i] = little_endian_number(bytes->data() + i * size, size);
-    if (!std::isfinite(values[i])) tensor.data.fail("value " + std::to_string(i) + " is not a finite number");
+    if (!std::isfinite(values[i]))
+      tensor.data.fail("value " + std::to_string(i) + " is not a finite number");
   }
   return {tensor.shape, std::move(values)};
 }
@@ -119,7 +124,8 @@ void read_tensors(const Field &list, Potential &potential, Sha256 &hash) {
   const std::string scales = gaussian ? "radial.widths" : "radial.frequencies";
   for (const double value : potential.tensor(scales).values)
     if (!(value > 0.0) || !std::isnormal(value * value))
-      list.named("tensors." + scales).fail("holds a number that is not above 0, or not of a sensible size");
+      list.named("tensors." + scales)
+          .fail("holds a number that is not above 0, or not of a sensible size");
 }
 
 }  // namespace mlff

@@ -17,8 +17,9 @@ namespace mlff::yaml {
 namespace {
 
 constexpr std::size_t deepest = 16;
-/// Every token of YAML but a comment needs one of these marks, and yaml-cpp may hold all tokens of a flow
-/// collection at once: their number bounds its memory and the tree's. Base64 has none of them.
+/// Every token of YAML but a comment needs one of these marks, and yaml-cpp may hold all tokens of
+/// a flow collection at once: their number bounds its memory and the tree's. Base64 has none of
+/// them.
 constexpr std::string_view marks = "[]{},:-?&*!|>'\"";
 constexpr std::size_t most_marks = 1000000;
 
@@ -33,7 +34,9 @@ class TreeBuilder : public YAML::EventHandler {
     if (documents_++ > 0) fail(mark, "a second document begins here; a potential file has one");
   }
   void OnDocumentEnd() override {}
-  void OnAlias(const YAML::Mark &mark, YAML::anchor_t) override { fail(mark, "aliases are not allowed"); }
+  void OnAlias(const YAML::Mark &mark, YAML::anchor_t) override {
+    fail(mark, "aliases are not allowed");
+  }
 
   void OnNull(const YAML::Mark &mark, YAML::anchor_t anchor) override {
     refuse_anchor(mark, anchor);
@@ -78,7 +81,8 @@ class TreeBuilder : public YAML::EventHandler {
 
  private:
   [[noreturn]] void fail(const YAML::Mark &mark, const std::string &reason) const {
-    throw PotentialError(name_ + ": " + path() + ": line " + std::to_string(mark.line + 1) + ": " + reason);
+    throw PotentialError(name_ + ": " + path() + ": line " + std::to_string(mark.line + 1) + ": " +
+                         reason);
   }
 
   /// Where the parser stands: "tensors[3].name".
@@ -120,7 +124,8 @@ class TreeBuilder : public YAML::EventHandler {
     return open_.back()->children.emplace_back();
   }
 
-  void open(const YAML::Mark &mark, const std::string &tag, YAML::anchor_t anchor, Node::Kind kind) {
+  void open(const YAML::Mark &mark, const std::string &tag, YAML::anchor_t anchor,
+            Node::Kind kind) {
     refuse_anchor(mark, anchor);
     if (style_of(mark, tag) == Node::Style::Binary) fail(mark, "!!binary belongs to text only");
     if (open_.size() >= deepest)
@@ -152,7 +157,8 @@ void check_characters(std::string_view text, const std::string &name) {
       fail("holds a control character; a potential is a text file");
     if (line_begins && c == '%') fail("directives are not allowed");
     if (is_mark[byte] && ++seen > most_marks)
-      fail("has the file's punctuation mark number " + std::to_string(seen) + "; a potential needs fewer");
+      fail("has the file's punctuation mark number " + std::to_string(seen) +
+           "; a potential needs fewer");
     line_begins = c == '\n' || c == '\r';
     if (c == '\n') ++line;
   }
@@ -175,7 +181,8 @@ Node read(std::string_view text, const std::string &name) {
   }
   Node root = builder.take();
   if (root.kind != Node::Kind::Mapping)
-    throw PotentialError(name + ": file: is not a mapping of keys to values, as a potential file is");
+    throw PotentialError(name +
+                         ": file: is not a mapping of keys to values, as a potential file is");
   return root;
 }
 
@@ -201,7 +208,8 @@ const std::string &Field::text() const {
 }
 
 const std::string &Field::binary() const {
-  if (expect(Node::Kind::Scalar).style != Node::Style::Binary) fail("expected base64 text tagged !!binary");
+  if (expect(Node::Kind::Scalar).style != Node::Style::Binary)
+    fail("expected base64 text tagged !!binary");
   return node_->text;
 }
 
@@ -215,7 +223,8 @@ long Field::integer(long least, long largest) const {
   const std::string &digits = plain("an integer");
   long value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (error != std::errc() || end != digits.data() + digits.size() || value < least || value > largest)
+  if (error != std::errc() || end != digits.data() + digits.size() || value < least ||
+      value > largest)
     fail("is " + quoted(digits) + "; expected an integer from " + std::to_string(least) + " to " +
          std::to_string(largest));
   return value;
@@ -292,7 +301,8 @@ std::string quoted(std::string_view text) {
 
 std::string joined(const std::vector<std::string_view> &words) {
   std::string result;
-  for (const std::string_view word : words) result += (result.empty() ? "" : ", ") + std::string(word);
+  for (const std::string_view word : words)
+    result += (result.empty() ? "" : ", ") + std::string(word);
   return result;
 }
 

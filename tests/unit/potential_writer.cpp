@@ -134,10 +134,12 @@ PotentialWriter::PotentialWriter(const WriterOptions &options)
             {"architecture", painn ? "painn" : "mlff-distiller"},
             {"channels", std::to_string(options.channels)},
             {"layers", std::to_string(options.layers)},
-            {"radial_functions", options.radial_functions == RadialFunctions::Gaussian ? "gaussian" : "bessel"},
+            {"radial_functions",
+             options.radial_functions == RadialFunctions::Gaussian ? "gaussian" : "bessel"},
             {"number_of_radial_functions", std::to_string(options.number_of_radial_functions)},
             {"cutoff", exact(options.cutoff)},
-            {"cutoff_function", options.cutoff_function == CutoffFunction::Cosine ? "cosine" : "mollifier"},
+            {"cutoff_function",
+             options.cutoff_function == CutoffFunction::Cosine ? "cosine" : "mollifier"},
             {"activation", "silu"}};
   if (painn) {
     header.insert(header.end(), {{"epsilon", "1.0e-08"},
@@ -169,7 +171,8 @@ std::string PotentialWriter::hash() const {
   for (const auto &[key, value] : header) {
     if (key == "format" || key == "version" || key == "units" || key == "elements") continue;
     const bool real = key == "cutoff" || key == "epsilon";
-    hash.update(key + "=" + (real ? hexadecimal(std::strtod(value.c_str(), nullptr)) : value) + "\n");
+    hash.update(key + "=" + (real ? hexadecimal(std::strtod(value.c_str(), nullptr)) : value) +
+                "\n");
   }
   hash.update("units.energy=eV\nunits.length=Angstrom\n");
   hash.update("elements=" + joined(options_.elements, ",") + "\n");
@@ -184,8 +187,9 @@ std::string PotentialWriter::text() const {
   for (const auto &[key, value] : header) text += key + ": " + value + "\n";
   text += "tensors:\n";
   for (const TensorEntry &tensor : tensors)
-    text += "- name: " + tensor.name + "\n  shape: [" + joined(words(tensor.shape), ", ") + "]\n  dtype: " +
-            tensor.dtype + "\n  data: !!binary \"" + base64(little_endian_bytes(tensor)) + "\"\n";
+    text += "- name: " + tensor.name + "\n  shape: [" + joined(words(tensor.shape), ", ") +
+            "]\n  dtype: " + tensor.dtype + "\n  data: !!binary \"" +
+            base64(little_endian_bytes(tensor)) + "\"\n";
   text += "sha256: " + hash() + "\n";
   if (!provenance.empty()) text += "provenance: " + provenance + "\n";
   return text + "check:\n" + check;

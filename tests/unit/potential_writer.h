@@ -1,4 +1,5 @@
-// Writes potential files with random weights, for tests: whole ones, and ones that are wrong somewhere.
+// Writes potential files with random weights, for tests: whole ones, and ones that are wrong
+// somewhere.
 #pragma once
 
 #include <string>
@@ -22,8 +23,8 @@ struct WriterOptions {
   unsigned seed = 1;
 };
 
-/// The parts of a file; change any of them, then ask for the text. The hash follows the tensors and the
-/// header; energy and forces of the check structure are not the network's.
+/// The parts of a file; change any of them, then ask for the text. The hash follows the tensors and
+/// the header; energy and forces of the check structure are not the network's.
 struct PotentialWriter {
   struct TensorEntry {
     std::string name;
