@@ -1,5 +1,7 @@
 #include "dense_layer.h"
 
+#include <algorithm>
+
 namespace mlff {
 
 DenseWeights DenseWeights::read(const Potential &potential, const std::string &name, Blocks outputs,
@@ -36,6 +38,18 @@ DenseWeights DenseWeights::transposed() const {
       t.weights[static_cast<std::size_t>(i) * outputs + o] =
           weights[static_cast<std::size_t>(o) * inputs + i];
   return t;
+}
+
+DenseWeights DenseWeights::with_interleaved_outputs() const {
+  DenseWeights result = *this;
+  const int C = outputs / 3;
+  for (int from = 0; from < outputs; ++from) {
+    const int to = interleaved<3>(from % C) + from / C * kChannelBlock;
+    std::copy_n(weights.begin() + std::ptrdiff_t(from) * inputs, inputs,
+                result.weights.begin() + std::ptrdiff_t(to) * inputs);
+    if (!bias.empty()) result.bias[to] = bias[from];
+  }
+  return result;
 }
 
 template <class Real>

@@ -36,6 +36,8 @@ struct DenseWeights {
                            Blocks inputs, const std::vector<int> &order);
   /// The layer that carries adjoints back: no bias.
   DenseWeights transposed() const;
+  /// The same layer with its three blocks of outputs interleaved, as filters are.
+  DenseWeights with_interleaved_outputs() const;
 };
 
 /// A dense layer in the form that the kernels read.

@@ -4,6 +4,21 @@
 
 namespace mlff {
 
+namespace {
+
+/// sender [5C]~ = (s, 1, v) from s [C] and v [3, C]; null: v = 0.
+template <class Real>
+void make_sender(int C, const Real *s, const Real *v, Real *sender) {
+  for (int f = 0; f < C; ++f) {
+    Real *to = sender + interleaved<5>(f);
+    to[0] = s[f];
+    to[kChannelBlock] = 1;
+    for (int c = 0; c < 3; ++c) to[(2 + c) * kChannelBlock] = v ? v[c * C + f] : Real(0);
+  }
+}
+
+}  // namespace
+
 template <class Real, class Sum>
 MlffDistiller<Real, Sum>::MlffDistiller(const Potential &potential, const NetworkOptions &options)
     : Base(potential, options), weights_(layers_), kept_(layers_) {
@@ -37,9 +52,7 @@ void MlffDistiller<Real, Sum>::reserve(int local, int rows) {
   Base::senders_[0].resize(5 * C * rows);
   for (int row = 0; row < rows; ++row) {
     Real *sender = Base::senders_[0].data() + 5 * C * row;
-    std::copy_n(embedding_.data() + C * edges_.element(row), C, sender);
-    std::fill_n(sender + C, C, Real(1));
-    std::fill_n(sender + 2 * C, 3 * C, Real(0));
+    make_sender(C_, embedding_.data() + C * edges_.element(row), static_cast<const Real *>(nullptr), sender);
   }
 }
 
@@ -106,9 +119,7 @@ void MlffDistiller<Real, Sum>::make_senders(int l, const Block &block) {
   const std::size_t C = C_;
   for (int k = 0; k < block.size; ++k) {
     Real *sender = Base::senders_[l].data() + 5 * C * (block.begin + k);
-    std::copy_n(scratch.s.data() + 2 * C * k, C, sender);
-    std::fill_n(sender + C, C, Real(1));
-    std::copy_n(scratch.v.data() + 3 * C * k, 3 * C, sender + 2 * C);
+    make_sender(C_, scratch.s.data() + 2 * C * k, scratch.v.data() + 3 * C * k, sender);
   }
 }
 
@@ -119,8 +130,11 @@ void MlffDistiller<Real, Sum>::make_senders_adjoint(int, const Block &block) {
   for (int k = 0; k < block.size; ++k) {
     const Real *sender_bar = scratch.sender_bar.data() + 5 * C * k;
     Real *features_bar = scratch.features_bar.data() + 4 * C * k;
-    for (std::size_t f = 0; f < C; ++f) features_bar[f] += sender_bar[f];
-    for (std::size_t f = 0; f < 3 * C; ++f) features_bar[C + f] += sender_bar[2 * C + f];
+    for (int f = 0; f < C_; ++f) {
+      const Real *bar = sender_bar + interleaved<5>(f);
+      features_bar[f] += bar[0];
+      for (int c = 0; c < 3; ++c) features_bar[(1 + c) * C + f] += bar[(2 + c) * kChannelBlock];
+    }
   }
 }
 

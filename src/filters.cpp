@@ -81,14 +81,15 @@ ExactFilter<Real>::ExactFilter(const Potential &potential, int l, const Kernels<
     for (int o = 0; o < dense.outputs; ++o)
       dense.weights[static_cast<std::size_t>(o) * dense.inputs + K] = dense.bias[o];
     dense.bias.clear();
-    stack_.emplace_back(dense, kernels.panel);
+    stack_.emplace_back(dense.with_interleaved_outputs(), kernels.panel);
     return;
   }
   stack_.emplace_back(
       DenseWeights::read(potential, name + ".0", padded_blocks(1, F), radial, {0}), kernels.panel);
   // The file's blocks are W_s, W_v, W_u; messages want those of xa = s, xb = 1 (along u) and p = v.
   stack_.emplace_back(
-      DenseWeights::read(potential, name + ".1", padded_blocks(3, F), padded_blocks(1, F), {0, 2, 1}),
+      DenseWeights::read(potential, name + ".1", padded_blocks(3, F), padded_blocks(1, F), {0, 2, 1})
+          .with_interleaved_outputs(),
       kernels.panel);
 }
 

@@ -36,7 +36,7 @@ class ExactFilter {
   /// Reads layer l's filter with its blocks in the order (Wa, Wb, Wc) that messages use.
   ExactFilter(const Potential &potential, int l, const Kernels<Real> &kernels);
 
-  int stride() const { return stack_.back().view().outputs; }  ///< 3C
+  int stride() const { return stack_.back().view().outputs; }  ///< [3C]~
   /// Numbers of scratch for this many edges.
   std::size_t scratch_size(int edges) const;
   /// Filters and derivatives, [edges, stride] each, from the radial functions [edges, K padded].

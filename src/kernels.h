@@ -1,7 +1,10 @@
 // The kernels that are compiled once per instruction set, as a table of functions on plain arrays.
 // Plain arrays and no templates of the standard library in there, so that nothing compiled for AVX-512
-// can be linked into what an older processor runs. Rows of channels are padded to a multiple of
-// kChannelBlock with zeros; C below is the padded number of channels.
+// can be linked into what an older processor runs.
+//
+// C below is the number of channels padded with zeros to a multiple of kChannelBlock. A row [nC] holds n
+// features one after the other. What is gathered along edges is interleaved instead, [nC]~: the n features
+// of kChannelBlock channels, then of the next, so that what a vector of channels needs lies together.
 #pragma once
 
 #include "network.h"
@@ -10,6 +13,12 @@ namespace mlff {
 
 /// Channels are padded to a multiple of this, the widest vector of floats.
 constexpr int kChannelBlock = 16;
+
+/// Where feature 0 of a channel lies in an interleaved row of n features; feature c is c kChannelBlock on.
+template <int n>
+constexpr int interleaved(int channel) {
+  return channel / kChannelBlock * kChannelBlock * n + channel % kChannelBlock;
+}
 
 /// A dense layer as the kernels read it: weights packed by panels of Kernels::panel outputs, [panel][input][k].
 template <class Real>
@@ -57,7 +66,7 @@ struct FilterRows {
   Real inverse_spacing = 0;           ///< dt/dr
   const Real *values = nullptr;       ///< [edges, stride]
   const Real *derivatives = nullptr;  ///< [edges, stride]
-  int stride = 0;                     ///< 3C for filters, radial functions' padded number for those
+  int stride = 0;                     ///< [3C]~ for filters, the padded number of radial functions
 };
 
 /// Radial functions g_k times the cutoff fc, evaluated exactly. Arrays are padded to kChannelBlock.
@@ -91,19 +100,20 @@ struct Kernels {
                                EdgeGradient<Real> *gradient);
 
   /// Adds the messages from one atom's neighbours to its features s [C], v [3, C].
-  /// senders: [rows, 5C] as xa, xb, p.
+  /// senders: [rows, 5C]~ as xa, xb, p.
   void (*message)(int C, const FilterRows<Real> &filter, int edges, const Edge<Real> *edge,
                   const Real *senders, Real *s, Real *v);
-  /// Adjoint, gathered by a sender [5C] from its neighbours' features adjoints [rows, 4C]:
-  /// sender_bar [5C] is set; to each edge's gradient is added that of the message along its reverse.
+  /// Adjoint, gathered by a sender [5C]~ from its neighbours' features adjoints [rows, 4C]~ = (s, v):
+  /// sender_bar [5C]~ is set; to each edge's gradient is added that of the message along its reverse.
   void (*message_adjoint)(int C, const FilterRows<Real> &filter, int edges, const Edge<Real> *edge,
                           const Real *sender, const Real *features_bar, Real *sender_bar,
                           EdgeGradient<Real> *gradient);
 
-  /// sender [5C] from x [3C] = (xa, xb, xc) and v [3, C].
+  /// sender [5C]~ from x [3C] = (xa, xb, xc) and v [3, C].
   void (*make_sender)(int C, const Real *x, const Real *v, Real *sender);
-  /// Adjoint: sender_bar [5C] becomes x_bar in its first 3C; adds to v_bar [3, C].
-  void (*make_sender_adjoint)(int C, const Real *xc, const Real *v, Real *sender_bar, Real *v_bar);
+  /// Adjoint: sets x_bar [3C] and adds to v_bar [3, C], given sender_bar [5C]~.
+  void (*make_sender_adjoint)(int C, const Real *xc, const Real *v, const Real *sender_bar, Real *x_bar,
+                              Real *v_bar);
 
   /// n [C] = sqrt(|V|^2 + epsilon); mixed: [3, 2C] rows of (V, W).
   void (*norm)(int C, Real epsilon, const Real *mixed, Real *n);

@@ -40,13 +40,13 @@ struct SplineRow {
     for (int m = 1; m < 4; ++m) w += slope[m] * load(rows + m * stride + at);
     return w;
   }
-  MLFF_INLINE Filter<Vector<Real>> filter(int C, int at) const {
-    return {value(at), value(C + at), value(2 * C + at)};
+  MLFF_INLINE Filter<Vector<Real>> filter(int at) const {
+    return {value(at), value(at + kChannelBlock), value(at + 2 * kChannelBlock)};
   }
-  MLFF_INLINE void contract(int C, int at, const Filter<Vector<Real>> &y) {
+  MLFF_INLINE void contract(int at, const Filter<Vector<Real>> &y) {
     for (int m = 0; m < 4; ++m) {
       const Real *row = rows + m * stride + at;
-      G[m] += y.a * load(row) + y.b * load(row + C) + y.c * load(row + 2 * C);
+      G[m] += y.a * load(row) + y.b * load(row + kChannelBlock) + y.c * load(row + 2 * kChannelBlock);
     }
   }
   MLFF_INLINE Vector<Real> contraction() const {
@@ -65,40 +65,55 @@ struct ExactRow {
         derivatives(filter.derivatives + static_cast<std::size_t>(e) * filter.stride) {}
   MLFF_INLINE Vector<Real> value(int at) const { return load(values + at); }
   MLFF_INLINE Vector<Real> slope_value(int at) const { return load(derivatives + at); }
-  MLFF_INLINE Filter<Vector<Real>> filter(int C, int at) const {
-    return {load(values + at), load(values + C + at), load(values + 2 * C + at)};
+  MLFF_INLINE Filter<Vector<Real>> filter(int at) const {
+    const Real *row = values + at;
+    return {load(row), load(row + kChannelBlock), load(row + 2 * kChannelBlock)};
   }
-  MLFF_INLINE void contract(int C, int at, const Filter<Vector<Real>> &y) {
-    total += y.a * load(derivatives + at) + y.b * load(derivatives + C + at) +
-             y.c * load(derivatives + 2 * C + at);
+  MLFF_INLINE void contract(int at, const Filter<Vector<Real>> &y) {
+    const Real *row = derivatives + at;
+    total += y.a * load(row) + y.b * load(row + kChannelBlock) + y.c * load(row + 2 * kChannelBlock);
   }
   MLFF_INLINE Vector<Real> contraction() const { return total; }
 };
 
 template <class Real>
-MLFF_INLINE Sender<Vector<Real>> load_sender(int C, const Real *x) {
-  return {load(x), load(x + C), {load(x + 2 * C), load(x + 3 * C), load(x + 4 * C)}};
+MLFF_INLINE Sender<Vector<Real>> load_sender(const Real *x) {
+  constexpr int B = kChannelBlock;
+  return {load(x), load(x + B), {load(x + 2 * B), load(x + 3 * B), load(x + 4 * B)}};
 }
 
 template <class Real>
-MLFF_INLINE Features<Vector<Real>> load_features(int C, const Real *h) {
-  return {load(h), {load(h + C), load(h + 2 * C), load(h + 3 * C)}};
+MLFF_INLINE void store_sender(Real *to, const Sender<Vector<Real>> &x) {
+  constexpr int B = kChannelBlock;
+  store(to, x.a);
+  store(to + B, x.b);
+  for (int c = 0; c < 3; ++c) store(to + (2 + c) * B, x.p[c]);
 }
 
-/// Adds the messages in `Block` vectors of channels, which stay in registers over all edges.
-template <class Real, template <class> class Row, int Block>
-MLFF_INLINE void message_block(int C, const FilterRows<Real> &filter, int edges, const Edge<Real> *edge,
-                               const Real *senders, int channel, Real *s, Real *v) {
+/// Features or their adjoint with `stride` between s, vx, vy, vz.
+template <class Real>
+MLFF_INLINE Features<Vector<Real>> load_features(int stride, const Real *h) {
+  return {load(h), {load(h + stride), load(h + 2 * stride), load(h + 3 * stride)}};
+}
+
+/// Adds the messages in `Vectors` vectors of channels, which stay in registers over all edges.
+template <class Real, template <class> class Row, int Vectors>
+MLFF_INLINE void message_in(int channel, int C, const FilterRows<Real> &filter, int edges,
+                            const Edge<Real> *edge, const Real *senders, Real *s, Real *v) {
   constexpr int W = width<Real>;
-  Features<Vector<Real>> sum[Block] = {};
+  Features<Vector<Real>> sum[Vectors] = {};
   for (int e = 0; e < edges; ++e) {
     const Row<Real> row(filter, edge[e], e);
-    const Real *x = senders + static_cast<std::size_t>(edge[e].neighbour) * 5 * C + channel;
+    const Real *x = senders + static_cast<std::size_t>(edge[e].neighbour) * 5 * C + interleaved<5>(channel);
     const Real u[3] = {edge[e].u[0], edge[e].u[1], edge[e].u[2]};
-    for (int k = 0; k < Block; ++k)
-      mlff::message(row.filter(C, channel + k * W), u, load_sender(C, x + k * W), sum[k]);
+    const int at = interleaved<3>(channel);
+#pragma GCC unroll 4
+    for (int k = 0; k < Vectors; ++k)
+      mlff::message(row.filter(at + interleaved<3>(k * W)), u, load_sender(x + interleaved<5>(k * W)),
+                    sum[k]);
   }
-  for (int k = 0; k < Block; ++k) {
+#pragma GCC unroll 4
+  for (int k = 0; k < Vectors; ++k) {
     const int at = channel + k * W;
     store(s + at, load(s + at) + sum[k].s);
     for (int c = 0; c < 3; ++c) store(v + c * C + at, load(v + c * C + at) + sum[k].v[c]);
@@ -108,19 +123,19 @@ MLFF_INLINE void message_block(int C, const FilterRows<Real> &filter, int edges,
 template <class Real, template <class> class Row>
 void message(int C, const FilterRows<Real> &filter, int edges, const Edge<Real> *edge,
              const Real *senders, Real *s, Real *v) {
-  constexpr int W = width<Real>, kBlock = kVectorBytes == 64 ? 4 : 2;
+  constexpr int W = width<Real>, kVectors = kVectorBytes == 64 ? 4 : 2;
   int channel = 0;
-  for (; channel + kBlock * W <= C; channel += kBlock * W)
-    message_block<Real, Row, kBlock>(C, filter, edges, edge, senders, channel, s, v);
+  for (; channel + kVectors * W <= C; channel += kVectors * W)
+    message_in<Real, Row, kVectors>(channel, C, filter, edges, edge, senders, s, v);
   for (; channel < C; channel += W)
-    message_block<Real, Row, 1>(C, filter, edges, edge, senders, channel, s, v);
+    message_in<Real, Row, 1>(channel, C, filter, edges, edge, senders, s, v);
 }
 
 template <class Real, template <class> class Row>
 void message_adjoint(int C, const FilterRows<Real> &filter, int edges, const Edge<Real> *edge,
                      const Real *sender, const Real *features_bar, Real *sender_bar,
                      EdgeGradient<Real> *gradient) {
-  constexpr int W = width<Real>;
+  constexpr int W = width<Real>, B = kChannelBlock;
   for (int at = 0; at < 5 * C; at += W) store(sender_bar + at, Vector<Real>{});
   for (int e = 0; e < edges; ++e) {
     Row<Real> row(filter, edge[e], e);
@@ -128,18 +143,23 @@ void message_adjoint(int C, const FilterRows<Real> &filter, int edges, const Edg
     // The message went to the neighbour, from where this atom is seen along -u.
     const Real u[3] = {-edge[e].u[0], -edge[e].u[1], -edge[e].u[2]};
     Vector<Real> u_bar[3] = {};
-    for (int at = 0; at < C; at += W) {
-      Sender<Vector<Real>> x_bar = load_sender(C, sender_bar + at);
-      const Filter<Vector<Real>> y =
-          mlff::message_adjoint(row.filter(C, at), u, load_sender(C, sender + at),
-                                load_features(C, h + at), x_bar, u_bar);
-      row.contract(C, at, y);
-      store(sender_bar + at, x_bar.a);
-      store(sender_bar + C + at, x_bar.b);
-      for (int c = 0; c < 3; ++c) store(sender_bar + (2 + c) * C + at, x_bar.p[c]);
+    for (int block = 0; block < C / B; ++block) {
+#pragma GCC unroll 4
+      for (int k = 0; k < B; k += W) {
+        Real *bar = sender_bar + 5 * B * block + k;
+        Sender<Vector<Real>> x_bar = load_sender(bar);
+        row.contract(3 * B * block + k,
+                     mlff::message_adjoint(row.filter(3 * B * block + k), u,
+                                           load_sender(sender + 5 * B * block + k),
+                                           load_features(B, h + 4 * B * block + k), x_bar, u_bar));
+        store_sender(bar, x_bar);
+      }
     }
-    gradient[e].r += sum<Real>(row.contraction());
-    for (int c = 0; c < 3; ++c) gradient[e].u[c] -= sum<Real>(u_bar[c]);
+    const Vector<Real> parts[4] = {row.contraction(), u_bar[0], u_bar[1], u_bar[2]};
+    Real sums[4];
+    sum_each(parts, sums);
+    gradient[e].r += sums[0];
+    for (int c = 0; c < 3; ++c) gradient[e].u[c] -= sums[1 + c];
   }
 }
 
@@ -174,7 +194,7 @@ void element_sums_adjoint(const FilterRows<Real> &radial, int elements, int edge
   const int K = radial.stride, all = elements * K;
   for (int e = 0; e < edges; ++e) {
     const Row<Real> row(radial, edge[e], e);
-    Vector<Real> r_bar = {}, u_bar[3] = {};
+    Vector<Real> parts[4] = {};  // of dE/dr, dE/du
     for (int k = 0; k < K; k += W) {
       const int at = edge[e].element * K + k;
       const Vector<Real> g = row.value(k);
@@ -182,12 +202,14 @@ void element_sums_adjoint(const FilterRows<Real> &radial, int elements, int edge
       for (int c = 0; c < 3; ++c) {
         const Vector<Real> q = load(vector_bar + c * all + at);
         y += edge[e].u[c] * q;
-        u_bar[c] += g * q;
+        parts[1 + c] += g * q;
       }
-      r_bar += y * row.slope_value(k);
+      parts[0] += y * row.slope_value(k);
     }
-    gradient[e].r += sum<Real>(r_bar);
-    for (int c = 0; c < 3; ++c) gradient[e].u[c] += sum<Real>(u_bar[c]);
+    Real sums[4];
+    sum_each(parts, sums);
+    gradient[e].r += sums[0];
+    for (int c = 0; c < 3; ++c) gradient[e].u[c] += sums[1 + c];
   }
 }
 

@@ -23,6 +23,23 @@ std::vector<int> element_rows(const Potential &potential, const NetworkOptions &
   return rows;
 }
 
+/// Rows [4C] to [4C]~, or back.
+template <class Real>
+void interleave(int rows, int C, const Real *from, Real *to) {
+  for (int row = 0; row < rows; ++row, from += 4 * C, to += 4 * C)
+    for (int c = 0; c < 4; ++c)
+      for (int at = 0; at < C; at += kChannelBlock)
+        std::copy_n(from + c * C + at, kChannelBlock, to + interleaved<4>(at) + c * kChannelBlock);
+}
+
+template <class Real>
+void deinterleave(int rows, int C, const Real *from, Real *to) {
+  for (int row = 0; row < rows; ++row, from += 4 * C, to += 4 * C)
+    for (int c = 0; c < 4; ++c)
+      for (int at = 0; at < C; at += kChannelBlock)
+        std::copy_n(from + interleaved<4>(at) + c * kChannelBlock, kChannelBlock, to + c * C + at);
+}
+
 }  // namespace
 
 template <class Real, class Sum>
@@ -172,7 +189,7 @@ void MessagePassing<Real, Sum>::message_adjoint(int l, const Block &block) {
                              scratch.sender_bar.data() + 5 * C * k,
                              gradient_.data() + edges_.begin(row));
   }
-  std::copy_n(features_bar + 4 * C * block.begin, 4 * C * block.size, scratch.features_bar.data());
+  deinterleave(block.size, C_, features_bar + 4 * C * block.begin, scratch.features_bar.data());
 }
 
 template <class Real, class Sum>
@@ -229,8 +246,8 @@ void MessagePassing<Real, Sum>::leave_layer(int l, const Block &block) {
   update_adjoint(l, block);
   if (l == 0 && !first_layer_exchanges_) return first_message_adjoint(block);
   const std::size_t width = std::size_t(4) * C_;
-  std::copy_n(scratch_[block.thread].features_bar.data(), width * block.size,
-              features_bar_[1 - reading_].data() + width * block.begin);
+  interleave(block.size, C_, scratch_[block.thread].features_bar.data(),
+             features_bar_[1 - reading_].data() + width * block.begin);
 }
 
 template <class Real, class Sum>

@@ -33,7 +33,8 @@ struct Block {
 /// Forward through the layers, back through them, then forces. A pass runs over blocks of atoms that do not
 /// depend on each other; between passes neighbours' rows are complete, on other processes too.
 ///
-/// Rows in memory, C padded channels: senders [5C] = (xa, xb, p), features_bar [4C] = (s_bar, v_bar).
+/// Rows in memory, C padded channels: senders [5C]~ = (xa, xb, p), features_bar [4C] = (s_bar, v_bar),
+/// interleaved where neighbours gather them ([nC]~, see kernels.h).
 /// Sum is the type that forces and virials are summed in; energies, with their large offsets, always in double.
 template <class Real, class Sum>
 class MessagePassing : public Network {
@@ -67,8 +68,8 @@ class MessagePassing : public Network {
   struct Scratch {
     AlignedArray<Real> s;             ///< [B, 2C]: s, and n behind it as the update network reads them
     AlignedArray<Real> v;             ///< [B, 3C]
-    AlignedArray<Real> features_bar;  ///< [B, 4C]
-    AlignedArray<Real> sender_bar;    ///< [B, 5C]
+    AlignedArray<Real> features_bar;  ///< [B, 4C], not interleaved
+    AlignedArray<Real> sender_bar;    ///< [B, 5C]~
     AlignedArray<Real> hidden;        ///< [B, C] and wider read-outs
     AlignedArray<Real> work;          ///< [B, 6C]
     AlignedArray<Real> radial;        ///< exact filters: radial functions and derivatives of an atom's edges
@@ -96,7 +97,7 @@ class MessagePassing : public Network {
   EdgeList<Real> edges_;
   std::vector<Scratch> scratch_;
   std::vector<int> element_row_;                ///< caller's element -> row of the embedding
-  std::vector<AlignedArray<Real>> senders_;     ///< [L] of [rows, 5C]
+  std::vector<AlignedArray<Real>> senders_;     ///< [L] of [rows, 5C]~
   std::vector<AlignedArray<Real>> vectors_;     ///< [L] of [local, 3C]: v at the layer's beginning
   AlignedArray<EdgeGradient<Real>> gradient_;   ///< [edges]
 
@@ -135,7 +136,7 @@ class MessagePassing : public Network {
   std::vector<SplineTable<Real>> tables_;
   SplineTable<Real> radial_table_;
   AlignedArray<Real> s_;                       ///< [local, C]
-  AlignedArray<Real> features_bar_[2];         ///< [rows, 4C], read and written in turn
+  AlignedArray<Real> features_bar_[2];         ///< [rows, 4C]~, read and written in turn
   int reading_ = 0;
   std::vector<double> energy_;                 ///< [local]
   AlignedArray<Force> force_;                  ///< [local]

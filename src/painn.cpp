@@ -221,14 +221,15 @@ template <class Real, class Sum>
 void PaiNN<Real, Sum>::make_senders_adjoint(int l, const Block &block) {
   Scratch &scratch = Base::scratch_[block.thread];
   const std::size_t C = C_;
-  Real *features_bar = scratch.features_bar.data(), *sender_bar = scratch.sender_bar.data();
+  Real *features_bar = scratch.features_bar.data(), *x_bar = scratch.work.data();
+  const Real *sender_bar = scratch.sender_bar.data();
   for (int k = 0; k < block.size; ++k) {
     const std::size_t row = block.begin + k;
     kernels_.make_sender_adjoint(C_, kept_[l].xc.data() + C * row,
                                  Base::vectors_[l].data() + 3 * C * row, sender_bar + 5 * C * k,
-                                 features_bar + 4 * C * k + C);
+                                 x_bar + 3 * C * k, features_bar + 4 * C * k + C);
   }
-  Base::dense(weights_[l].phi[1].adjoint, block.size, sender_bar, 5 * C_, scratch.hidden.data(), C_,
+  Base::dense(weights_[l].phi[1].adjoint, block.size, x_bar, 3 * C_, scratch.hidden.data(), C_,
               Epilogue::Multiply, kept_[l].phi_slope.data() + C * block.begin, C_);
   Base::dense(weights_[l].phi[0].adjoint, block.size, scratch.hidden.data(), C_, features_bar, 4 * C_,
               Epilogue::Add);

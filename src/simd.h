@@ -59,14 +59,29 @@ MLFF_INLINE Vector<Real> fill(Real x) {
   return Vector<Real>{} + x;
 }
 
-/// Sum over the lanes, in a fixed order.
-template <class Real>
-MLFF_INLINE Real sum(const Vector<Real> &x) {
-  Real part[width<Real>];
-  __builtin_memcpy(part, &x, sizeof x);
-  for (int half = width<Real> / 2; half > 0; half /= 2)
-    for (int k = 0; k < half; ++k) part[k] += part[k + half];
-  return part[0];
+/// Halves of a vector of n numbers, added.
+template <class Real, int n>
+struct Folded {
+  typedef Real Half __attribute__((vector_size(n / 2 * sizeof(Real))));
+  template <class Whole>
+  MLFF_INLINE static Half fold(const Whole &x) {
+    Half part[2];
+    __builtin_memcpy(part, &x, sizeof x);
+    return part[0] + part[1];
+  }
+};
+
+/// Sums over the lanes of four vectors at once, in a fixed order.
+template <class Real, int n = width<Real>, class Whole>
+MLFF_INLINE void sum_each(const Whole (&x)[4], Real *sums) {
+  if constexpr (n > 2) {
+    using Half = typename Folded<Real, n>::Half;
+    const Half halves[4] = {Folded<Real, n>::fold(x[0]), Folded<Real, n>::fold(x[1]),
+                            Folded<Real, n>::fold(x[2]), Folded<Real, n>::fold(x[3])};
+    sum_each<Real, n / 2>(halves, sums);
+  } else {
+    for (int k = 0; k < 4; ++k) sums[k] = x[k][0] + x[k][1];
+  }
 }
 
 MLFF_INLINE float root(float x) { return __builtin_sqrtf(x); }

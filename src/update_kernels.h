@@ -20,20 +20,25 @@ template <class Real>
 void make_sender(int C, const Real *x, const Real *v, Real *sender) {
   for (int at = 0; at < C; at += width<Real>) {
     const Vector<Real> xc = load(x + 2 * C + at);
-    store(sender + at, load(x + at));
-    store(sender + C + at, load(x + C + at));
-    for (int c = 0; c < 3; ++c) store(sender + (2 + c) * C + at, xc * load(v + c * C + at));
+    Vector<Real> vectors[3];
+    load3(C, v + at, vectors);
+    store_sender<Real>(sender + interleaved<5>(at), {load(x + at),
+                                                     load(x + C + at),
+                                                     {xc * vectors[0], xc * vectors[1], xc * vectors[2]}});
   }
 }
 
 template <class Real>
-void make_sender_adjoint(int C, const Real *xc, const Real *v, Real *sender_bar, Real *v_bar) {
+void make_sender_adjoint(int C, const Real *xc, const Real *v, const Real *sender_bar, Real *x_bar,
+                         Real *v_bar) {
   for (int at = 0; at < C; at += width<Real>) {
-    Vector<Real> vectors[3], p_bar[3], sum[3];
+    const Sender<Vector<Real>> bar = load_sender(sender_bar + interleaved<5>(at));
+    Vector<Real> vectors[3], sum[3];
     load3(C, v + at, vectors);
-    load3(C, sender_bar + 2 * C + at, p_bar);
     load3(C, v_bar + at, sum);
-    store(sender_bar + 2 * C + at, product_adjoint(load(xc + at), vectors, p_bar, sum));
+    store(x_bar + at, bar.a);
+    store(x_bar + C + at, bar.b);
+    store(x_bar + 2 * C + at, product_adjoint(load(xc + at), vectors, bar.p, sum));
     store3(C, v_bar + at, sum);
   }
 }
