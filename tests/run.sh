@@ -70,9 +70,9 @@ fuzz() {
   build fuzz fuzz_potential -DMLFF_FUZZ=ON -DCMAKE_CXX_COMPILER=clang++ \
     -DCMAKE_BUILD_TYPE=RelWithDebInfo || return
   mkdir -p "$builds/fuzz/found"
-  "$(find "$builds/fuzz" -name fuzz_potential -type f)" -max_total_time="$fuzz_seconds" \
-    -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 -artifact_prefix="$builds/fuzz/" \
-    "$builds/fuzz/found" tests/fuzz/corpus
+  "$builds/fuzz/tests/fuzz/fuzz_potential" -max_total_time="$fuzz_seconds" -max_len=16384 -timeout=5 \
+    -rss_limit_mb=1024 -malloc_limit_mb=64 -dict=tests/fuzz/potential.dict -verbosity=0 \
+    -print_final_stats=1 -artifact_prefix="$builds/fuzz/" "$builds/fuzz/found" tests/fuzz/corpus
 }
 
 fuzzer_works() {
