@@ -23,7 +23,7 @@ template <class Real, class Sum>
 MlffDistiller<Real, Sum>::MlffDistiller(const Potential &potential, const NetworkOptions &options)
     : Base(potential, options), weights_(layers_), kept_(layers_) {
   Base::first_layer_exchanges_ = true;
-  Base::softening_ = 1e-8;  // the published code's guard against division by zero
+  Base::softening_ = 1e-8 / potential.length_in_angstrom;  // the published code guards against r = 0 so
   const int F = potential.channels, panel = kernels_.panel;
   const Blocks one = padded_blocks(1, F), two = padded_blocks(2, F), three = padded_blocks(3, F);
   for (int l = 0; l < layers_; ++l) {
