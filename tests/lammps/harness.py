@@ -23,8 +23,7 @@ DISTILLER = FIXTURES / "distiller_f8_l2.yaml"
 NKTV2P = 1.6021765e6  # LAMMPS's bar from eV/Angstrom^3, units metal
 KCAL_IN_EV = 4184.0 / 96485.33212331001
 MASSES = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999}
-# More ranks than cores: MPICH should not hold a core while it waits.
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MPIR_CVAR_POLLS_BEFORE_YIELD": "1"}
+ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 
 
 @dataclass

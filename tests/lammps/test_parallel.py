@@ -1,5 +1,7 @@
 """MPI: 2 and 4 ranks give what one gives, wherever the atoms lie."""
 
+import re
+
 import numpy as np
 import pytest
 from harness import (
@@ -79,15 +81,15 @@ def test_tiled_communication(lammps):
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_atoms_that_change_ranks_during_a_run(lammps, ranks):
     # Fast atoms and a thin skin: many new neighbour lists, while atoms and ghosts come and go.
-    system = random_system("O H N", 60, [12.0, 10.0, 9.0])
+    system = random_system("H C", 60, [12.0, 10.0, 9.0])
     system.write_data(lammps.folder / "system.data")
     extra = "neighbor 0.2 bin\nneigh_modify delay 0 every 1 check yes"
-    script = header(system, extra=extra) + "velocity all create 20000 87287 loop all\n"
-    script += pair(system, DEEP) + "fix 1 all nve\ntimestep 0.0002\n" + OUTPUT + "thermo 20\nrun 60\n"
+    script = header(system, extra=extra) + "velocity all create 60000 87287 loop all\n"
+    script += pair(system, PAINN) + "fix 1 all nve\ntimestep 0.0002\n" + OUTPUT + "thermo 10\nrun 20\n"
     one = lammps.run(script)
     reference, atoms = one.thermo(), one.dump()
     several = lammps.run(script, ranks)
-    assert "Neighbor list builds = 0" not in several.output
+    assert int(re.search(r"Neighbor list builds = (\d+)", several.output)[1]) > 5
     for row, expected in zip(several.thermo(), reference, strict=True):
         for key in expected:
             assert row[key] == pytest.approx(expected[key], rel=1e-8, abs=1e-8), key
