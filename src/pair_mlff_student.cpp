@@ -155,7 +155,8 @@ std::string PairMlffStudent::read_file(const std::string &file) {
   const std::string path = utils::get_potential_file_path(file);
   if (path.empty()) {
     const char *folders = std::getenv("LAMMPS_POTENTIALS");
-    throw std::runtime_error("potential file '" + file + "' was not found; looked in the current folder and in " +
+    throw std::runtime_error("potential file '" + file +
+                             "' was not found; looked in the current folder and in " +
                              (folders ? "LAMMPS_POTENTIALS=" + std::string(folders)
                                       : "no other, as LAMMPS_POTENTIALS is not set"));
   }
@@ -196,10 +197,11 @@ void PairMlffStudent::warn_of_defects() {
   });
   if (comm->me != 0) return;
   const std::string &unit = potential_->energy_unit;
-  error->warning(FLERR, "The networks of architecture mlff-distiller have two defects. The energy jumps as a "
-                        "neighbour crosses the cutoff, here by up to " + text(jump) + " " + unit +
+  error->warning(FLERR, "The networks of architecture mlff-distiller have two defects. The energy jumps as "
+                        "a neighbour crosses the cutoff, here by up to " + text(jump) + " " + unit +
                         ", and it depends on the orientation, here by up to " + text(change) + " " + unit +
-                        " for the file's check structure. Energy and angular momentum are not conserved.");
+                        " for the file's check structure. Neither energy nor angular momentum is "
+                        "conserved.");
 }
 
 void PairMlffStudent::map_types(char **symbols) {
@@ -253,14 +255,14 @@ void PairMlffStudent::build_network() {
 
 void PairMlffStudent::print_summary(const NetworkOptions &options) {
   const Potential &p = *potential_;
-  const std::string line =
-      "Pair style mlff/student: " + p.file + ": " +
-      (p.architecture == Architecture::PaiNN ? "painn" : "mlff-distiller") + ", F = " +
-      std::to_string(p.channels) + ", L = " + std::to_string(p.layers) + ", cutoff " +
-      text(network_->cutoff()) + "; precision " + name(options.precision) + ", filters " +
-      (options.filters == Filters::Exact ? "exact" : "spline") + ", " + mlff::name(options.isa) + ", threads " +
-      std::to_string(options.threads) + "\n";
-  utils::logmesg(lmp, line);
+  std::ostringstream line;
+  line << "Pair style mlff/student: " << p.file << ": "
+       << (p.architecture == Architecture::PaiNN ? "painn" : "mlff-distiller") << ", F = " << p.channels
+       << ", L = " << p.layers << ", cutoff " << network_->cutoff() << "; precision "
+       << name(options.precision) << ", filters "
+       << (options.filters == Filters::Exact ? "exact" : "spline") << ", " << mlff::name(options.isa)
+       << ", threads " << options.threads << "\n";
+  utils::logmesg(lmp, line.str());
 }
 
 // ---------------------------------------------------------------------- start of a run
@@ -318,7 +320,8 @@ bool PairMlffStudent::atoms_changed() const {
 // A network must see every pair of its atoms. Each way in which LAMMPS leaves pairs out is named.
 void PairMlffStudent::refuse_incomplete_list() const {
   const auto needs = [this](const std::string &reason) {
-    error->all(FLERR, "Pair style mlff/student needs every pair of its atoms within the cutoff, but " + reason);
+    error->all(FLERR, "Pair style mlff/student needs every pair of its atoms within the cutoff, but " +
+                          reason);
   };
   const bool bonded = atom->molecular == Atom::TEMPLATE ||
                       atom->nbonds + atom->nangles + atom->ndihedrals + atom->nimpropers > 0;
@@ -442,7 +445,8 @@ std::string PairMlffStudent::describe(const NonFiniteError &trouble) const {
     const double r = std::hypot(atom->x[j][0] - x[0], atom->x[j][1] - x[1], atom->x[j][2] - x[2]);
     if (r < nearest) nearest = r, neighbour = j;
   }
-  if (neighbour >= 0) out << ", whose nearest neighbour is atom " << atom->tag[neighbour] << " at a distance of " << nearest;
+  if (neighbour >= 0)
+    out << ", whose nearest neighbour is atom " << atom->tag[neighbour] << " at a distance of " << nearest;
   out << ". Check the starting structure and the time step";
   return out.str();
 }

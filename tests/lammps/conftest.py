@@ -39,7 +39,9 @@ def find_plugin() -> Path:
 @pytest.fixture(scope="session")
 def plugin() -> Path:
     path = find_plugin()
-    assert path.is_file(), f"{path} does not exist; install the package, or name the file in MLFF_PLUGIN"
+    assert (
+        path.is_file()
+    ), f"{path} does not exist; install the package, or name the file in MLFF_PLUGIN"
     return path
 
 

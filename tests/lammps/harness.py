@@ -17,7 +17,9 @@ from mlff_student.reference import evaluate
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 PAINN = FIXTURES / "painn_f24_l2_bessel_mollifier.yaml"  # H C N O, smooth at its cutoff of 4.5
-DEEP = FIXTURES / "painn_f16_l4_shared_filters.yaml"  # O H N, four layers: three halo exchanges forward
+DEEP = (
+    FIXTURES / "painn_f16_l4_shared_filters.yaml"
+)  # O H N, four layers: three halo exchanges forward
 DISTILLER = FIXTURES / "distiller_f8_l2.yaml"
 
 NKTV2P = 1.6021765e6  # LAMMPS's bar from eV/Angstrom^3, units metal
@@ -65,7 +67,12 @@ class System:
 
     def write_data(self, path: Path, bonds: list[tuple[int, int]] | None = None) -> None:
         """A data file for atom_style atomic, or for molecular if bonds are given."""
-        lines = ["system of a test", "", f"{len(self.symbols)} atoms", f"{len(self.types)} atom types"]
+        lines = [
+            "system of a test",
+            "",
+            f"{len(self.symbols)} atoms",
+            f"{len(self.types)} atom types",
+        ]
         if bonds is not None:
             lines += [f"{len(bonds)} bonds", "1 bond types", "4 extra bond per atom"]
             lines += ["10 extra special per atom"]
@@ -147,7 +154,9 @@ class Run:
         start = starts[frame]
         number = int(lines[lines.index("ITEM: NUMBER OF ATOMS") + 1])
         columns = lines[start].split()[2:]
-        values = np.array([line.split() for line in lines[start + 1 : start + 1 + number]], dtype=float)
+        values = np.array(
+            [line.split() for line in lines[start + 1 : start + 1 + number]], dtype=float
+        )
         return dict(zip(columns, values.T))
 
 
@@ -238,7 +247,9 @@ dump_modify out sort id format float %.17g
 """
 
 
-def single_point(system: System, potential: Path, settings: str = "precision double", **options) -> str:
+def single_point(
+    system: System, potential: Path, settings: str = "precision double", **options
+) -> str:
     return header(system, **options) + pair(system, potential, settings) + OUTPUT + "run 0\n"
 
 
@@ -246,7 +257,11 @@ def relative(value, expected) -> float:
     """Largest deviation over the root mean square of what is expected."""
     value, expected = np.asarray(value), np.asarray(expected)
     scale = np.sqrt(np.mean(expected**2))
-    return float(np.max(np.abs(value - expected)) / scale) if scale > 0 else float(np.max(np.abs(value)))
+    return (
+        float(np.max(np.abs(value - expected)) / scale)
+        if scale > 0
+        else float(np.max(np.abs(value)))
+    )
 
 
 def assert_agree(result: dict, expected: dict, tolerance: float = 1e-10) -> None:

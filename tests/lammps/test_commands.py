@@ -29,8 +29,18 @@ def system(lammps) -> System:
 
 def test_summary_line(lammps, system):
     output = lammps.run(single_point(system, PAINN, "")).output
-    line = next(line for line in output.splitlines() if line.startswith("Pair style mlff/student: "))
-    for part in (PAINN.name, "painn", "F = 24", "L = 2", "cutoff 4.5", "precision mixed", "filters spline"):
+    line = next(
+        line for line in output.splitlines() if line.startswith("Pair style mlff/student: ")
+    )
+    for part in (
+        PAINN.name,
+        "painn",
+        "F = 24",
+        "L = 2",
+        "cutoff 4.5",
+        "precision mixed",
+        "filters spline",
+    ):
         assert part in line
     assert re.search(r"(baseline|AVX2|AVX-512|avx2|avx512), threads 1$", line), line
 
@@ -55,7 +65,14 @@ def test_pair_style_again_keeps_the_coefficients(lammps, system):
 
 
 def test_pair_coeff_again_replaces_the_potential(lammps, system):
-    script = header(system) + pair(system, DISTILLER) + "run 0\n" + pair(system, PAINN) + OUTPUT + "run 0\n"
+    script = (
+        header(system)
+        + pair(system, DISTILLER)
+        + "run 0\n"
+        + pair(system, PAINN)
+        + OUTPUT
+        + "run 0\n"
+    )
     assert_agree(lammps.results(lammps.run(script), system), system.oracle(PAINN))
 
 
@@ -103,19 +120,29 @@ COEFF_ERRORS = {
 def test_wrong_pair_coeff(lammps, system, arguments, ranks):
     if ranks > 1 and "missing" not in arguments and "Xx" not in arguments:
         pytest.skip("two of the errors are enough to see that no rank is left waiting")
-    script = header(system) + "pair_style mlff/student\npair_coeff " + arguments.format(file=PAINN) + "\n"
+    script = (
+        header(system)
+        + "pair_style mlff/student\npair_coeff "
+        + arguments.format(file=PAINN)
+        + "\n"
+    )
     message = lammps.error(script, ranks)
     for part in COEFF_ERRORS[arguments]:
         assert part in message
 
 
 def test_only_null_types(lammps, system):
-    script = header(system) + f"pair_style hybrid mlff/student lj/cut 3\npair_coeff * * mlff/student {PAINN} NULL NULL\n"
+    script = (
+        header(system)
+        + f"pair_style hybrid mlff/student lj/cut 3\npair_coeff * * mlff/student {PAINN} NULL NULL\n"
+    )
     assert "every atom type is NULL" in lammps.error(script)
 
 
 def test_missing_pair_coeff(lammps, system):
-    assert "pair coeffs are not set" in lammps.error(header(system) + "pair_style mlff/student\nrun 0\n")
+    assert "pair coeffs are not set" in lammps.error(
+        header(system) + "pair_style mlff/student\nrun 0\n"
+    )
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
@@ -176,7 +203,13 @@ def bonded(lammps, special: str, style: str | None = None) -> str:
 
 
 @pytest.mark.parametrize(
-    "special", ["", "special_bonds lj/coul 0 0 0.5", "special_bonds lj 1 1 1 coul 0 0 0", "special_bonds charmm"]
+    "special",
+    [
+        "",
+        "special_bonds lj/coul 0 0 0.5",
+        "special_bonds lj 1 1 1 coul 0 0 0",
+        "special_bonds charmm",
+    ],
 )
 def test_special_bonds_are_refused(lammps, special):
     for ranks in (1, 2):
@@ -255,7 +288,9 @@ def test_two_atoms_on_one_spot_stop_the_run(lammps, ranks):
     found = re.search(r"at step 0, first seen at atom (\d+) of type \d at \(([^)]*)\)", message)
     assert found, message
     assert int(found[1]) in (4, 8)
-    np.testing.assert_allclose([float(x) for x in found[2].split(",")], system.positions[3], atol=1e-6)
+    np.testing.assert_allclose(
+        [float(x) for x in found[2].split(",")], system.positions[3], atol=1e-6
+    )
     assert "nearest neighbour is atom" in message and "distance of 0" in message
 
 
@@ -266,7 +301,9 @@ def test_trouble_in_the_middle_of_a_run(lammps, ranks):
     script = header(system) + pair(system, PAINN, "precision single")
     script += "fix 1 all nve\ntimestep 0.0001\nrun 3\nset atom 5*6 x 4.0 y 4.0 z 4.0\nrun 5\n"
     message = lammps.error(script, ranks)
-    assert re.search(r"same spot at step 3, first seen at atom (5|6) .*\(4, 4, 4\)", message), message
+    assert re.search(
+        r"same spot at step 3, first seen at atom (5|6) .*\(4, 4, 4\)", message
+    ), message
 
 
 # ------------------------------------------------------------------ the plugin
@@ -282,13 +319,19 @@ def test_a_plugin_for_another_lammps_is_refused(lammps, system, plugin):
     copy.write_bytes(content.replace(b"\0" + built_for[0] + b"\0", b"\0" + other + b"\0"))
 
     message = lammps.error(f"plugin load {copy}\nprint unreached\n", load=False)
-    assert f"built for LAMMPS {other.decode()} but is loaded into LAMMPS {built_for[0].decode()}" in message
+    assert (
+        f"built for LAMMPS {other.decode()} but is loaded into LAMMPS {built_for[0].decode()}"
+        in message
+    )
     assert "unreached" not in message
 
     # Found through LAMMPS_PLUGIN_PATH, it is refused where it is used and harms nobody else.
     path = {"LAMMPS_PLUGIN_PATH": str(copy.parent)}
     script = header(system) + "pair_style zero 3.0\npair_coeff * *\nrun 0\n"
-    assert "WARNING: The plugin of pair_style mlff/student" in lammps.run(script, load=False, environment=path).output
+    assert (
+        "WARNING: The plugin of pair_style mlff/student"
+        in lammps.run(script, load=False, environment=path).output
+    )
     message = lammps.error(header(system) + pair(system, PAINN), load=False, environment=path)
     assert f"built for LAMMPS {other.decode()}" in message
 
@@ -302,7 +345,9 @@ def test_found_through_the_plugin_path(lammps, system, plugin):
 def test_only_the_entry_point_is_exported(plugin):
     import subprocess
 
-    symbols = subprocess.run(["nm", "-D", "--defined-only", str(plugin)], text=True, capture_output=True)
+    symbols = subprocess.run(
+        ["nm", "-D", "--defined-only", str(plugin)], text=True, capture_output=True
+    )
     if symbols.returncode:
         pytest.skip("nm cannot be run")
     names = [line.split()[2] for line in symbols.stdout.splitlines()]
@@ -314,7 +359,9 @@ def test_unload_and_clear(lammps, system):
     first = header(system) + pair(system, PAINN) + "run 0\n"
     run = lammps.run(first + "clear\n" + again + "plugin unload pair mlff/student\n")
     assert_agree(lammps.results(run, system), system.oracle(PAINN))
-    script = header(system) + pair(system, PAINN) + "run 0\nplugin unload pair mlff/student\nrun 0\n"
+    script = (
+        header(system) + pair(system, PAINN) + "run 0\nplugin unload pair mlff/student\nrun 0\n"
+    )
     lammps.run(script)
 
 
@@ -327,6 +374,8 @@ def test_defects_of_mlff_distiller_are_told_with_numbers(lammps):
     output = " ".join(lammps.run(single_point(system, DISTILLER), 2).output.split())
     assert output.count("WARNING: The networks of architecture mlff-distiller") == 1
     number = r"([0-9.e+-]+) eV"
-    found = re.search(rf"jumps .*? by up to {number}.*? orientation, here by up to {number}", output)
+    found = re.search(
+        rf"jumps .*? by up to {number}.*? orientation, here by up to {number}", output
+    )
     assert found and float(found[1]) > 0 and float(found[2]) > 0
     assert "mlff-distiller" not in lammps.run(single_point(system, PAINN)).output

@@ -19,7 +19,9 @@ def test_forces_are_the_derivative_of_the_energy(lammps, settings):
         for k in DISPLACEMENTS:
             there = " ".join(f"{k * step if x == axis else 0:.17g}" for x in "xyz")
             back = " ".join(f"{-k * step if x == axis else 0:.17g}" for x in "xyz")
-            script += f"displace_atoms moved move {there}\nrun 0\ndisplace_atoms moved move {back}\n"
+            script += (
+                f"displace_atoms moved move {there}\nrun 0\ndisplace_atoms moved move {back}\n"
+            )
         script += "group moved delete\n"
     run = lammps.run(script)
     rows, atoms = run.thermo(), run.dump(frame=0)
@@ -36,7 +38,9 @@ def test_pressure_is_the_derivative_of_the_energy(lammps, potential):
     system = random_system("H O N", 24, [6.5, 6.0, 7.0])
     system.write_data(lammps.folder / "system.data")
     edges, strain = np.diag(system.cell), 5e-5
-    script = header(system) + "change_box all triclinic\n" + pair(system, potential) + OUTPUT + "run 0\n"
+    script = (
+        header(system) + "change_box all triclinic\n" + pair(system, potential) + OUTPUT + "run 0\n"
+    )
     for d, axis in enumerate("xyz"):
         for k in DISPLACEMENTS:
             script += f"change_box all {axis} final 0 {edges[d] * (1 + k * strain):.17g} remap units box\nrun 0\n"

@@ -77,7 +77,12 @@ def test_minimisation_of_a_molecule_ends_without_forces(lammps):
 def test_rerun(lammps, ranks):
     system = random_system("H C", 30, [8.0, 8.0, 8.0])
     system.write_data(lammps.folder / "system.data")
-    start = header(system) + pair(system, PAINN) + OUTPUT + "dump_modify out format float %.17g sort id\n"
+    start = (
+        header(system)
+        + pair(system, PAINN)
+        + OUTPUT
+        + "dump_modify out format float %.17g sort id\n"
+    )
     run = lammps.run(start + "velocity all create 3000 1\nfix 1 all nve\nthermo 1\nrun 10\n", ranks)
     recorded = [row["PotEng"] for row in run.thermo()]
     (lammps.folder / "dump.txt").rename(lammps.folder / "trajectory.txt")
@@ -101,7 +106,9 @@ def test_restart(lammps, ranks):
     assert again.thermo()[-1]["Step"] == 10
     assert again.thermo()[-1]["PotEng"] == pytest.approx(expected["PotEng"], rel=1e-13)
     for key, values in again.dump().items():
-        np.testing.assert_allclose(values, atoms[key], rtol=1e-9, atol=1e-9 * np.abs(atoms[key]).max())
+        np.testing.assert_allclose(
+            values, atoms[key], rtol=1e-9, atol=1e-9 * np.abs(atoms[key]).max()
+        )
 
 
 def test_restart_without_pair_commands_says_what_is_missing(lammps):
@@ -176,13 +183,21 @@ def test_several_instances_in_one_process(lammps, plugin):
     assert done.returncode == 0 and "all instances agree" in done.stdout, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("settings", ["precision double", "precision mixed", "precision single threads 2"])
+@pytest.mark.parametrize(
+    "settings", ["precision double", "precision mixed", "precision single threads 2"]
+)
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_runs_are_bitwise_reproducible(lammps, settings, ranks):
     system = random_system("H C N O", 40, [9.0, 8.0, 8.0])
     system.write_data(lammps.folder / "system.data")
-    script = header(system) + "velocity all create 2000 1 loop all\n" + pair(system, PAINN, settings)
-    script += "fix 1 all nve\ntimestep 0.0005\n" + OUTPUT + "dump_modify out every 10\nthermo 10\nrun 20\n"
+    script = (
+        header(system) + "velocity all create 2000 1 loop all\n" + pair(system, PAINN, settings)
+    )
+    script += (
+        "fix 1 all nve\ntimestep 0.0005\n"
+        + OUTPUT
+        + "dump_modify out every 10\nthermo 10\nrun 20\n"
+    )
     frames = []
     for _ in range(2):
         lammps.run(script, ranks)
@@ -216,8 +231,12 @@ def energy_change(lammps, settings: str, error: tuple[str, str, str] | None = No
     script += "mass * 12\nvelocity all create 1000 4928 loop all\nfix 1 all nve\ntimestep 0.00005\n"
     if error:
         script += "".join(f"variable e{x} atom {text}\n" for x, text in zip("xyz", error))
-        script += "fix error all addforce v_ex v_ey v_ez\n"  # before the springs, so f is the network's
-    script += SPRINGS + "thermo_style custom step etotal ke\nthermo_modify line yaml format float %.17g\n"
+        script += (
+            "fix error all addforce v_ex v_ey v_ez\n"  # before the springs, so f is the network's
+        )
+    script += (
+        SPRINGS + "thermo_style custom step etotal ke\nthermo_modify line yaml format float %.17g\n"
+    )
     rows = lammps.run(script + "thermo 20\nrun 4000\n").thermo()
     energies = np.array([row["TotEng"] for row in rows])
     return np.abs(energies - energies[0]).max() / np.mean([row["KinEng"] for row in rows])

@@ -1,7 +1,16 @@
 """hybrid and hybrid/overlay: NULL types, other styles beside the network."""
 
 import numpy as np
-from harness import OUTPUT, PAINN, System, assert_agree, header, pair, random_system, relative, single_point
+from harness import (
+    OUTPUT,
+    PAINN,
+    System,
+    assert_agree,
+    header,
+    pair,
+    random_system,
+    relative,
+)
 
 
 def mixed_system() -> tuple[System, np.ndarray]:
@@ -117,7 +126,9 @@ def test_types_that_change_during_a_run(lammps):
     system = random_system("H C", 20, [8.0, 8.0, 8.0])
     system.write_data(lammps.folder / "system.data")
     script = header(system) + pair(system, PAINN)
-    script += "fix swap all atom/swap 1 5 4871 1e9 ke no types 1 2\nneigh_modify delay 100 check no\n"
+    script += (
+        "fix swap all atom/swap 1 5 4871 1e9 ke no types 1 2\nneigh_modify delay 100 check no\n"
+    )
     run = lammps.run(script + OUTPUT + "thermo 1\nrun 4\n", 2)
     types = run.dump()["type"].astype(int)
     assert list(types) != system.type_of_atom

@@ -21,7 +21,9 @@ from harness import (
 POTENTIALS = sorted(path for path in FIXTURES.glob("*.yaml"))
 
 
-@pytest.mark.parametrize("structure", ["molecule_and_lone_atom", "triclinic_box", "cell_below_the_cutoff"])
+@pytest.mark.parametrize(
+    "structure", ["molecule_and_lone_atom", "triclinic_box", "cell_below_the_cutoff"]
+)
 @pytest.mark.parametrize("potential", POTENTIALS, ids=lambda path: path.stem)
 def test_every_network_agrees_with_the_reference(lammps, potential, structure):
     system = fixture_system(potential, structure)
@@ -68,7 +70,6 @@ def test_triclinic_box(lammps):
     assert_agree(lammps.evaluate(system, PAINN), system.oracle(PAINN))
 
 
-
 @pytest.mark.parametrize("edges", [[2.1, 2.3, 2.7], [1.9, 30.0, 2.4], [12.0, 12.0, 1.8]])
 def test_boxes_below_the_cutoff(lammps, edges):
     number = 2 if min(edges[1:]) < 3 and edges[0] < 3 else 4
@@ -79,14 +80,14 @@ def test_boxes_below_the_cutoff(lammps, edges):
 def test_several_types_of_one_element(lammps):
     plain = random_system("H C", 30, [8.0, 8.0, 8.0])
     types = ["C", "H", "C", "H", "H"]
-    of_atom = [
-        [3, 1][k % 2] if s == "C" else [2, 4, 5][k % 3] for k, s in enumerate(plain.symbols)
-    ]
+    of_atom = [[3, 1][k % 2] if s == "C" else [2, 4, 5][k % 3] for k, s in enumerate(plain.symbols)]
     system = System(plain.symbols, plain.positions, plain.cell, types, of_atom)
     assert_agree(lammps.evaluate(system, PAINN), plain.oracle(PAINN))
 
 
-@pytest.mark.parametrize("name", ["painn_f24_l2_bessel_mollifier", "painn_f128_l3_kcal", "painn_f8_l2_bohr"])
+@pytest.mark.parametrize(
+    "name", ["painn_f24_l2_bessel_mollifier", "painn_f128_l3_kcal", "painn_f8_l2_bohr"]
+)
 def test_units_real(lammps, name):
     potential = FIXTURES / f"{name}.yaml"
     system = fixture_system(potential, "molecule")

@@ -65,7 +65,9 @@ def test_no_atom_at_all(lammps):
     system.write_data(lammps.folder / "system.data")
     script = header(system) + "delete_atoms group all\n" + pair(system, DEEP, "precision mixed")
     for ranks in (1, 2):
-        row = lammps.run(script + "thermo_style custom step pe\nthermo_modify line yaml\nrun 0\n", ranks).thermo()[-1]
+        row = lammps.run(
+            script + "thermo_style custom step pe\nthermo_modify line yaml\nrun 0\n", ranks
+        ).thermo()[-1]
         assert row["PotEng"] == 0.0
 
 
@@ -73,7 +75,9 @@ def test_tiled_communication(lammps):
     system = random_system("O H N", 60, [14.0, 9.0, 9.0])
     extra = "comm_style tiled"
     system.write_data(lammps.folder / "system.data")
-    script = header(system, extra=extra) + "balance 1.0 rcb\n" + pair(system, DEEP) + OUTPUT + "run 0\n"
+    script = (
+        header(system, extra=extra) + "balance 1.0 rcb\n" + pair(system, DEEP) + OUTPUT + "run 0\n"
+    )
     for ranks in (2, 4):
         assert_agree(lammps.results(lammps.run(script, ranks), system), system.oracle(DEEP))
 
@@ -85,7 +89,9 @@ def test_atoms_that_change_ranks_during_a_run(lammps, ranks):
     system.write_data(lammps.folder / "system.data")
     extra = "neighbor 0.2 bin\nneigh_modify delay 0 every 1 check yes"
     script = header(system, extra=extra) + "velocity all create 60000 87287 loop all\n"
-    script += pair(system, PAINN) + "fix 1 all nve\ntimestep 0.0002\n" + OUTPUT + "thermo 10\nrun 20\n"
+    script += (
+        pair(system, PAINN) + "fix 1 all nve\ntimestep 0.0002\n" + OUTPUT + "thermo 10\nrun 20\n"
+    )
     one = lammps.run(script)
     reference, atoms = one.thermo(), one.dump()
     several = lammps.run(script, ranks)
@@ -97,7 +103,9 @@ def test_atoms_that_change_ranks_during_a_run(lammps, ranks):
         np.testing.assert_allclose(values, atoms[key], rtol=0, atol=1e-7 * np.abs(atoms[key]).max())
 
 
-@pytest.mark.parametrize("settings", ["precision mixed", "precision single", "precision mixed filters exact"])
+@pytest.mark.parametrize(
+    "settings", ["precision mixed", "precision single", "precision mixed filters exact"]
+)
 def test_reduced_precision_on_several_ranks(lammps, settings):
     # Sums of floats may come in another order, not more.
     system = random_system("O H N", 60, [12.0, 10.0, 9.0])
