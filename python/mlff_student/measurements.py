@@ -103,8 +103,8 @@ def orientation_dependence(session: Session, structure: Structure, rotations: in
 
 
 #: Displacements by which differences are taken (Angstrom), each half of the one before.
-_STEPS = 2e-3 * 0.5 ** np.arange(8)
-#: Differences are good enough when halving the step changes them by less, relative to the forces' rms.
+_STEPS = 2e-3 * 0.5 ** np.arange(9)
+#: Differences are good enough if they are known to this, relative to the forces' rms.
 _CONVERGED = 1e-9
 
 
@@ -128,13 +128,12 @@ def deviation_from_differences(
 
 
 def _slope(session: Session, structure: Structure, atom: int, axis: int, tolerance: float) -> float:
-    """dE/dx of one coordinate by central differences of fourth order.
+    """dE/dx of one coordinate by central differences, extrapolated to a vanishing step (Ridders 1982).
 
-    The step is halved until that changes the result by no more than `tolerance`; else the step counts where
-    it changed least, between truncation at large steps and rounding at small ones.
+    The step is halved until two extrapolations agree within `tolerance`; else the ones that agree best count,
+    between truncation at large steps and rounding at small ones.
     """
-    second_order = []
-    estimates = []
+    best, error, row = np.nan, np.inf, []
     for step in _STEPS:
         energies = []
         for displacement in (step, -step):
@@ -142,12 +141,15 @@ def _slope(session: Session, structure: Structure, atom: int, axis: int, toleran
             positions[atom, axis] += displacement
             energies.append(structure.moved(positions).evaluate(session).atomic_energies)
         # atom by atom, which keeps more digits than the difference of the sums
-        second_order.append((energies[0] - energies[1]).sum() / (2 * step))
-        if len(second_order) > 1:
-            estimates.append((4 * second_order[-1] - second_order[-2]) / 3)
-        if len(estimates) > 1 and abs(estimates[-1] - estimates[-2]) <= tolerance:
+        previous, row = row, [(energies[0] - energies[1]).sum() / (2 * step)]
+        for order, coarser in enumerate(previous, start=1):
+            row.append((4**order * row[-1] - coarser) / (4**order - 1))
+            estimate = max(abs(row[-1] - row[-2]), abs(row[-1] - coarser))
+            if estimate < error:
+                best, error = row[-1], estimate
+        if error <= tolerance:
             break
-    return float(estimates[1 + np.argmin(np.abs(np.diff(estimates)))])
+    return float(best)
 
 
 def _crossings(structure: Structure, cutoff: float, distance: float) -> np.ndarray:
