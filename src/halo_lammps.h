@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
 
 #include "comm.h"
 #include "network.h"
@@ -12,16 +11,15 @@ namespace mlff {
 
 /// Sends rows from owners to ghosts, and sums of forces and virials from ghosts back to owners. LAMMPS
 /// calls the pair style to fill and empty its buffers; the pair style hands these calls on to here.
-/// Ghosts may travel over several processes, so one that the network has no row for is kept in passing.
+/// A ghost may have come over several processes, each of which passes on its own ghost's row: every atom of
+/// the network that a process knows must have one. Images of own atoms receive what their row holds already.
 class HaloLammps : public Halo {
  public:
-  explicit HaloLammps(LAMMPS_NS::Pair &pair) : pair_(pair) {}
+  HaloLammps(LAMMPS_NS::Pair &pair, LAMMPS_NS::Comm *&comm) : pair_(pair), comm_(comm) {}
 
   /// Makes room in LAMMPS's buffers; to be called before LAMMPS sets up communication.
   /// row_bytes: largest row of exchange(). `buffers` is the style that LAMMPS asks (a hybrid, or ours).
   void reserve(std::size_t row_bytes, LAMMPS_NS::Pair &buffers);
-  /// The atoms of this step. owner: [total] as in Atoms.
-  void set_atoms(LAMMPS_NS::Comm &comm, int local, int total, const int *owner);
 
   void exchange(void *rows, std::size_t row_bytes, const int *row_of_atom) override;
   /// Adds what ghosts have received to their owners. forces: [total, 3]; virial: [total, 9] or nullptr.
@@ -36,20 +34,12 @@ class HaloLammps : public Halo {
  private:
   static constexpr int force_width = 3, virial_width = 9;
 
-  char *row(int atom);
-  void keep_ghosts_without_row();
-
   LAMMPS_NS::Pair &pair_;
-  LAMMPS_NS::Comm *comm_ = nullptr;
-  int local_ = 0, total_ = 0;
-  const int *owner_ = nullptr;
+  LAMMPS_NS::Comm *&comm_;  // LAMMPS's own pointer: comm_style replaces the object
 
   char *rows_ = nullptr;
   std::size_t row_bytes_ = 0;
   const int *row_of_atom_ = nullptr;
-  std::vector<int> passing_row_;     // [ghosts] row in passing_ or -1
-  std::vector<double> passing_;
-
   double *forces_ = nullptr, *virial_ = nullptr;
 };
 

@@ -55,11 +55,11 @@ MessagePassing<Real, Sum>::MessagePassing(const Potential &potential, const Netw
       energy_scale_(potential.energy_in_eV / options.energy_unit_in_eV),
       length_scale_(options.length_unit_in_angstrom / potential.length_in_angstrom),
       threads_(std::max(1, options.threads)),
+      out_(potential, kernels_),
       radial_(potential) {
   scratch_.resize(threads_);
   for (const int row : element_row_)
     atomic_energies_.push_back(potential.tensor("atomic_energies").values[row]);
-  read_read_out(potential);
   if (exact_) {
     for (int l = 0; l < layers_; ++l) exact_filters_.emplace_back(potential, l, kernels_);
     return;
@@ -67,19 +67,6 @@ MessagePassing<Real, Sum>::MessagePassing(const Potential &potential, const Netw
   grid_ = spline_grid(potential);
   radial_table_ = radial_table<Real>(potential, grid_);
   for (int l = 0; l < layers_; ++l) tables_.push_back(filter_table<Real>(potential, l, grid_));
-}
-
-template <class Real, class Sum>
-void MessagePassing<Real, Sum>::read_read_out(const Potential &potential) {
-  Blocks inputs = padded_blocks(1, potential.channels);
-  for (int k = 0;; ++k) {
-    const std::string name = "out." + std::to_string(k);
-    if (!potential.tensors.count(name + ".weight")) return;
-    const Blocks outputs =
-        padded_blocks(1, static_cast<int>(potential.tensor(name + ".weight").shape[0]));
-    out_.emplace_back(DenseWeights::read(potential, name, outputs, inputs, {0}), kernels_.panel);
-    inputs = outputs;
-  }
 }
 
 template <class Real, class Sum>
@@ -118,18 +105,17 @@ template <class Real, class Sum>
 void MessagePassing<Real, Sum>::prepare(const Atoms &atoms, const NeighbourList &list) {
   edges_.build(atoms, list, cutoff_, length_scale_, softening_, grid_);
   const int local = edges_.local_rows(), rows = edges_.rows();
-  // Small systems share their atoms among the threads; a full block has the dense layers' best size.
+  // Small systems share their atoms among the threads; a full block has the dense layers' best
+  // size.
   block_rows_ = std::clamp((local + threads_ - 1) / threads_, 1, kBlockRows);
   for (Scratch &scratch : scratch_) {
     const std::size_t B = block_rows_;
-    int widest = C_;
-    for (const LayerPair<Real> &layer : out_)
-      widest = std::max(widest, layer.forward.view().outputs);
     scratch.s.resize(2 * B * C_);
     scratch.v.resize(3 * B * C_);
     scratch.features_bar.resize(4 * B * C_);
     scratch.sender_bar.resize(5 * B * C_);
-    scratch.hidden.resize(3 * B * widest * (out_.size() + 1));
+    scratch.hidden.resize(B * C_);
+    scratch.read_out.resize(out_.scratch_size(block_rows_));
     scratch.work.resize(6 * B * C_);
   }
   s_.resize(std::size_t(local) * C_);
@@ -205,39 +191,14 @@ void MessagePassing<Real, Sum>::keep_state(int l, const Block &block) {
 template <class Real, class Sum>
 void MessagePassing<Real, Sum>::read_out(const Block &block) {
   Scratch &scratch = scratch_[block.thread];
-  const int last = static_cast<int>(out_.size()) - 1;
-  std::vector<Real *> hidden(out_.size()), slope(out_.size());
-  Real *free = scratch.hidden.data();
-  const Real *x = scratch.s.data();
-  int x_stride = 2 * C_;
-  for (int k = 0; k <= last; ++k) {
-    const int width = out_[k].forward.view().outputs;
-    hidden[k] = free;
-    slope[k] = free + block.size * width;
-    free += 2 * block.size * width;
-    dense(out_[k].forward, block.size, x, x_stride, hidden[k], width,
-          k < last ? Epilogue::Silu : Epilogue::Store, slope[k], width);
-    x = hidden[k];
-    x_stride = width;
-  }
-  const int width = out_[last].forward.view().outputs;
-  std::fill_n(slope[last], block.size * width, Real(0));
-  for (int k = 0; k < block.size; ++k) {
-    const int row = block.begin + k;
-    energy_[row] = double(hidden[last][k * width]) + atomic_energies_[edges_.element(row)];
-    slope[last][k * width] = 1;  // the energy's own adjoint
-  }
-  const Real *bar = slope[last];
-  for (int k = last; k > 0; --k) {
-    const int inner = out_[k].adjoint.view().outputs;
-    dense(out_[k].adjoint, block.size, bar, out_[k].adjoint.view().inputs, hidden[k - 1], inner,
-          Epilogue::Multiply, slope[k - 1], inner);
-    bar = hidden[k - 1];
-  }
-  Real *features_bar = scratch.features_bar.data();
-  std::fill_n(features_bar, std::size_t(4) * C_ * block.size, Real(0));
-  dense(out_[0].adjoint, block.size, bar, out_[0].adjoint.view().inputs, features_bar, 4 * C_,
-        Epilogue::Store);
+  const std::size_t width = std::size_t(4) * C_;
+  Real *rows = scratch.read_out.data(), *features_bar = scratch.features_bar.data();
+  double *energy = energy_.data() + block.begin;
+  out_.forward(kernels_, block.size, {scratch.s.data(), 2 * C_}, rows, energy);
+  for (int k = 0; k < block.size; ++k)
+    energy[k] += atomic_energies_[edges_.element(block.begin + k)];
+  std::fill_n(features_bar, width * block.size, Real(0));
+  out_.adjoint(kernels_, block.size, rows, {features_bar, 4 * C_});
 }
 
 /// Layer l's features_bar are in scratch: on to its message's adjoint, here or after an exchange.
@@ -286,8 +247,9 @@ void MessagePassing<Real, Sum>::backward(Halo *halo) {
   }
 }
 
-/// (dE/dr, dE/du) of each edge becomes dE/d(vector): with e the unit vector, u = e r / (r + softening),
-/// dE/dr e + (dE/du - e <e, dE/du>) / (r + softening) + e <e, dE/du> softening / (r + softening)^2.
+/// (dE/dr, dE/du) of each edge becomes dE/d(vector): with e the unit vector, u = e r / (r +
+/// softening), dE/dr e + (dE/du - e <e, dE/du>) / (r + softening) + e <e, dE/du> softening / (r +
+/// softening)^2.
 template <class Real, class Sum>
 void MessagePassing<Real, Sum>::finish_gradients() {
   const Real softening = static_cast<Real>(softening_);
@@ -307,7 +269,8 @@ void MessagePassing<Real, Sum>::finish_gradients() {
   });
 }
 
-/// F_i = sum over its edges of dE/d(vector), minus that of the reverse edges. Ghosts' parts come later.
+/// F_i = sum over its edges of dE/d(vector), minus that of the reverse edges. Ghosts' parts come
+/// later.
 template <class Real, class Sum>
 void MessagePassing<Real, Sum>::sum_forces() {
   each_block([&](const Block &block) {
@@ -402,15 +365,15 @@ void MessagePassing<Real, Sum>::compute(const Atoms &atoms, const NeighbourList 
 
 template <class Real, class Sum>
 std::size_t MessagePassing<Real, Sum>::workspace_bytes() const {
-  std::size_t bytes = edges_.bytes() + s_.bytes() + gradient_.bytes() + force_.bytes() + own_bytes() +
-                      energy_.capacity() * sizeof(double);
+  std::size_t bytes = edges_.bytes() + s_.bytes() + gradient_.bytes() + force_.bytes() +
+                      own_bytes() + energy_.capacity() * sizeof(double);
   for (const AlignedArray<Real> &rows : features_bar_) bytes += rows.bytes();
   for (const AlignedArray<Real> &rows : senders_) bytes += rows.bytes();
   for (const AlignedArray<Real> &rows : vectors_) bytes += rows.bytes();
   for (const Scratch &scratch : scratch_)
     bytes += scratch.s.bytes() + scratch.v.bytes() + scratch.features_bar.bytes() +
-             scratch.sender_bar.bytes() + scratch.hidden.bytes() + scratch.work.bytes() +
-             scratch.radial.bytes() + scratch.filter.bytes();
+             scratch.sender_bar.bytes() + scratch.hidden.bytes() + scratch.read_out.bytes() +
+             scratch.work.bytes() + scratch.radial.bytes() + scratch.filter.bytes();
   return bytes;
 }
 

@@ -9,6 +9,7 @@
 #include "edges.h"
 #include "filters.h"
 #include "network.h"
+#include "read_out.h"
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -70,7 +71,8 @@ class MessagePassing : public Network {
     AlignedArray<Real> v;             ///< [B, 3C]
     AlignedArray<Real> features_bar;  ///< [B, 4C], not interleaved
     AlignedArray<Real> sender_bar;    ///< [B, 5C]~
-    AlignedArray<Real> hidden;        ///< [B, C] and wider read-outs
+    AlignedArray<Real> hidden;        ///< [B, C]
+    AlignedArray<Real> read_out;
     AlignedArray<Real> work;          ///< [B, 6C]
     AlignedArray<Real> radial;        ///< exact filters: radial functions and derivatives of an atom's edges
     AlignedArray<Real> filter;        ///< exact filters: values, derivatives and hidden layer
@@ -102,7 +104,6 @@ class MessagePassing : public Network {
   AlignedArray<EdgeGradient<Real>> gradient_;   ///< [edges]
 
  private:
-  void read_read_out(const Potential &potential);
   void prepare(const Atoms &atoms, const NeighbourList &list);
   void forward(Halo *halo);
   void backward(Halo *halo);
@@ -128,8 +129,8 @@ class MessagePassing : public Network {
   const double cutoff_, energy_scale_, length_scale_;
   const int threads_;
   int block_rows_ = kBlockRows;
-  std::vector<LayerPair<Real>> out_;
   std::vector<double> atomic_energies_;  ///< [caller's elements]
+  ReadOut<Real> out_;
   RadialFunctionSet<Real> radial_;
   SplineGrid grid_;
   std::vector<ExactFilter<Real>> exact_filters_;

@@ -55,7 +55,7 @@ std::string text(double number) {
 
 // ---------------------------------------------------------------------- life
 
-PairMlffStudent::PairMlffStudent(LAMMPS *lmp) : Pair(lmp), halo_(*this) {
+PairMlffStudent::PairMlffStudent(LAMMPS *lmp) : Pair(lmp), halo_(*this, comm) {
   single_enable = 0;
   restartinfo = 0;  // pair_style and pair_coeff are given again after read_restart
   one_coeff = 1;
@@ -392,7 +392,6 @@ void PairMlffStudent::evaluate(Results &results) {
   if (want_atomic_virial) results.atomic_virial = reinterpret_cast<double(*)[9]>(atomic_virial_.data());
 
   Halo *halo = comm->nprocs > 1 ? &halo_ : nullptr;
-  halo_.set_atoms(*comm, local_, total_, owner_.data());
   try {
     network_->compute(atoms, pairs, halo, results);
   } catch (const NonFiniteError &trouble) {

@@ -1,0 +1,33 @@
+// The read-out: E_i = out(s_i), a stack of dense layers with SiLU between them.
+#pragma once
+
+#include <vector>
+
+#include "dense_layer.h"
+
+namespace mlff {
+
+template <class Real>
+class ReadOut {
+ public:
+  ReadOut(const Potential &potential, const Kernels<Real> &kernels);
+
+  /// Numbers of scratch for this many atoms.
+  std::size_t scratch_size(int atoms) const;
+  /// Energies of `atoms` atoms without E0, from s; keeps in scratch what the adjoint needs.
+  void forward(const Kernels<Real> &kernels, int atoms, Matrix<const Real> s, Real *scratch,
+               double *energies) const;
+  /// s_bar, the gradient of each atom's energy; scratch is forward's.
+  void adjoint(const Kernels<Real> &kernels, int atoms, Real *scratch, Matrix<Real> s_bar) const;
+
+ private:
+  /// Rows that layer k writes, and behind them its silu'.
+  Matrix<Real> output(int k, int atoms, Real *scratch) const;
+  Matrix<Real> slope(int k, int atoms, Real *scratch) const;
+  int last() const { return static_cast<int>(layers_.size()) - 1; }
+
+  std::vector<LayerPair<Real>> layers_;
+  std::vector<int> offset_;  ///< of layer k's rows, per atom
+};
+
+}  // namespace mlff
