@@ -39,7 +39,9 @@ class MLFFStudent(Calculator):
         super().__init__(**kwargs)
         self.session = Session(potential, precision, filters, threads)
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)) -> None:
+    def calculate(
+        self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)
+    ) -> None:
         super().calculate(atoms, properties, system_changes)
         self.results = results_for(self.atoms, evaluate(self.session, self.atoms))
 

@@ -72,20 +72,28 @@ def run_checks(file: str, structures: list[Structure], progress: bool = False) -
         return [*rows, Row("check structure in the C++ code", None, None, "", False, str(error))]
     own = check_structure(potential)
     structures = [own, *structures]
-    steps: list[Callable[[], list[Row]]] = [
-        lambda: _check_structure(potential, exact, own),
-        lambda: [_jump(exact, structures)],
-        lambda: [_orientation(exact, structures)],
-        lambda: [_differences(exact, structures)],
+    steps: list[tuple[str, Callable[[], list[Row]]]] = [
+        ("check structure", lambda: _check_structure(potential, exact, own)),
+        (_JUMP, lambda: [_jump(exact, structures)]),
+        (_ROTATION, lambda: [_orientation(exact, structures)]),
+        (_DIFFERENCES, lambda: [_differences(exact, structures)]),
     ]
-    for compared, reference in _PRECISIONS:
-        steps.append(lambda c=compared, r=reference: _precision(file, c, r, structures))
+    for pair in _PRECISIONS:
+        steps.append((_against(*pair), lambda pair=pair: _precision(file, *pair, structures)))
     with exact:
-        for step in tqdm(steps, desc="checking", leave=False, disable=None if progress else True):
-            rows += step()
+        for test, step in tqdm(
+            steps, desc="checking", leave=False, disable=None if progress else True
+        ):
+            try:
+                rows += step()
+            except LammpsError as error:  # such as an energy that is not a number
+                rows.append(Row(test, None, None, "", False, str(error)))
     return rows
 
 
+_JUMP = "jump of the energy at the cutoff"
+_ROTATION = "change of the energy on rotation"
+_DIFFERENCES = "forces against central differences"
 # (precision, filters) and what it is compared with
 _PRECISIONS = (
     (("mixed", "exact"), ("double", "exact")),
@@ -96,6 +104,10 @@ _PRECISIONS = (
 )
 
 
+def _against(compared: tuple[str, str], reference: tuple[str, str]) -> str:
+    return f"{' '.join(compared)} against {' '.join(reference)}"
+
+
 def _check_structure(potential: Potential, session: Session, own: Structure) -> list[Row]:
     result = own.evaluate(session)
     energy = potential.check.energy * potential.energy_in_eV
@@ -104,38 +116,42 @@ def _check_structure(potential: Potential, session: Session, own: Structure) -> 
     return [
         measured("check structure: energy", deviation, CHECK_ENERGY, "relative"),
         measured(
-            "check structure: forces", relative_deviation(result.forces, forces), CHECK_FORCES, "relative"
+            "check structure: forces",
+            relative_deviation(result.forces, forces),
+            CHECK_FORCES,
+            "relative",
         ),
     ]
 
 
 def _jump(session: Session, structures: list[Structure]) -> Row:
     jumps = [energy_jump_at_cutoff(session, structure) for structure in structures]
-    return measured("jump of the energy at the cutoff", max(jumps), JUMP, "eV")
+    return measured(_JUMP, max(jumps), JUMP, "eV")
 
 
 def _orientation(session: Session, structures: list[Structure]) -> Row:
     changes = [orientation_dependence(session, structure) for structure in structures]
-    return measured("change of the energy on rotation", max(changes), ORIENTATION, "eV")
+    return measured(_ROTATION, max(changes), ORIENTATION, "eV")
 
 
 def _differences(session: Session, structures: list[Structure]) -> Row:
-    name = "forces against central differences"
     found = [deviation_from_differences(session, structure) for structure in structures]
     deviations = [deviation for deviation in found if deviation is not None]
     if not deviations:
         return Row(
-            name, None, DIFFERENCES, "relative", False,
+            _DIFFERENCES, None, DIFFERENCES, "relative", False,
             "each displacement moves a neighbour across the cutoff; give another structure (--structures)",
         )  # fmt: skip
-    return measured(name, max(deviations), DIFFERENCES, "relative")
+    return measured(_DIFFERENCES, max(deviations), DIFFERENCES, "relative")
 
 
-def _precision(file: str, compared: tuple, reference: tuple, structures: list[Structure]) -> list[Row]:
+def _precision(
+    file: str, compared: tuple, reference: tuple, structures: list[Structure]
+) -> list[Row]:
     with Session(file, *compared) as one, Session(file, *reference) as other:
         energy, largest, rms = precision_deviation(one, other, structures)
     same_filters = compared[1] == reference[1]
-    name = f"{' '.join(compared)} against {' '.join(reference)}"
+    name = _against(compared, reference)
     return [
         measured(f"{name}: energy", energy, ENERGY_PER_ATOM, "eV/atom"),
         measured(
@@ -155,9 +171,14 @@ def table(rows: list[Row]) -> str:
     cells = [("test", "value", "limit", "unit", "verdict")]
     for row in rows:
         value = row.value if isinstance(row.value, str) else _number(row.value)
-        cells.append((row.test, value, _number(row.limit) if row.limit else "", row.unit, row.verdict))
+        cells.append(
+            (row.test, value, _number(row.limit) if row.limit else "", row.unit, row.verdict)
+        )
     widths = [max(len(line[k]) for line in cells) for k in range(len(cells[0]))]
-    lines = ["  ".join(f"{text:<{width}}" for text, width in zip(line, widths)).rstrip() for line in cells]
+    lines = [
+        "  ".join(f"{text:<{width}}" for text, width in zip(line, widths)).rstrip()
+        for line in cells
+    ]
     for number, row in reversed(list(enumerate(rows, start=1))):
         if row.remark:
             lines.insert(number + 1, f"    {row.remark}")

@@ -26,7 +26,9 @@ class FrameError(Exception):
     """A frame that cannot be read or evaluated; the text reads "FILE: frame N: reason"."""
 
 
-def evaluate_file(session: Session, source: str | Path, target: str | Path, progress: bool = False) -> int:
+def evaluate_file(
+    session: Session, source: str | Path, target: str | Path, progress: bool = False
+) -> int:
     """Evaluates the frames of `source` one by one into the extended XYZ file `target`; returns their number.
 
     source: whatever ASE reads. target: each frame with its own arrays and info, and energy (eV), energies
@@ -36,7 +38,10 @@ def evaluate_file(session: Session, source: str | Path, target: str | Path, prog
     frames = 0
     with _replaced_when_complete(Path(target)) as stream:
         bar = tqdm(
-            read_frames(source), total=count_frames(source), unit="frame", disable=None if progress else True
+            read_frames(source),
+            total=count_frames(source),
+            unit="frame",
+            disable=None if progress else True,
         )
         for atoms in bar:
             frames += 1
@@ -107,8 +112,12 @@ def warnings_to_terminal() -> Iterator[None]:
 @click.option(
     "--filters", type=click.Choice(FILTERS), help="Default: exact in double precision, else spline."
 )
-@click.option("--threads", type=click.IntRange(min=1), help="OpenMP threads [OMP_NUM_THREADS, else 1].")
-def command(file: str, source: str, output: str, precision: str, filters: str | None, threads: int | None):
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="OpenMP threads [OMP_NUM_THREADS, else 1]."
+)
+def command(
+    file: str, source: str, output: str, precision: str, filters: str | None, threads: int | None
+):
     """Evaluate the potential FILE.yaml for the frames of IN.xyz.
 
     OUT.xyz (extended XYZ) gets each frame with energy (eV), energies (of the atoms), forces (eV/Angstrom)

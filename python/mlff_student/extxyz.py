@@ -23,8 +23,13 @@ def write_frame(stream: TextIO, atoms: Atoms, results: dict) -> None:
             frame.arrays[key] = np.asarray(value)
         else:
             frame.info[key] = voigt_6_to_full_3x3_stress(value) if key == "stress" else value
-    arrays = {"symbols": np.array(frame.get_chemical_symbols(), dtype=str), "positions": frame.positions}
-    arrays |= {key: frame.arrays[key] for key in frame.arrays if key not in ("numbers", "positions")}
+    arrays = {
+        "symbols": np.array(frame.get_chemical_symbols(), dtype=str),
+        "positions": frame.positions,
+    }
+    arrays |= {
+        key: frame.arrays[key] for key in frame.arrays if key not in ("numbers", "positions")
+    }
     columns = list(arrays)
     comment, widths, _, line = output_column_format(frame, columns, arrays)
     line = line.replace(_EIGHT_DECIMALS, _ALL_DIGITS)

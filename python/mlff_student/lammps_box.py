@@ -18,7 +18,9 @@ class Placement:
 
     box: np.ndarray  #: [3, 3] rows a, b, c; lower triangular, positive diagonal, small tilts
     positions: np.ndarray  #: [N, 3] inside the box
-    rotation: np.ndarray  #: [3, 3] proper; a row vector v of the structure is v @ rotation in the box
+    rotation: (
+        np.ndarray
+    )  #: [3, 3] proper; a row vector v of the structure is v @ rotation in the box
 
     @property
     def is_rotated(self) -> bool:
@@ -62,7 +64,9 @@ def place(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, clearance: f
 def _check_numbers(positions: np.ndarray, cell: np.ndarray) -> None:
     wrong = np.flatnonzero(~np.isfinite(positions).all(axis=1))
     if len(wrong):
-        raise StructureError(f"the position of atom {wrong[0] + 1} is {positions[wrong[0]]}, not a number")
+        raise StructureError(
+            f"the position of atom {wrong[0] + 1} is {positions[wrong[0]]}, not a number"
+        )
     if not np.isfinite(cell).all():
         raise StructureError(f"the cell holds something that is not a number: {cell.tolist()}")
 
@@ -103,7 +107,9 @@ def _restricted(basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         above = np.abs(box[np.triu_indices(3, 1)])
         if (above <= 1e-14 * sizes.max()).all():
             return np.tril(box) * np.sign(np.diag(box))[:, None], np.eye(3)
-    if np.linalg.det(basis) < 0:  # -c spans the same lattice; a reflection would be another structure
+    if (
+        np.linalg.det(basis) < 0
+    ):  # -c spans the same lattice; a reflection would be another structure
         basis = basis * np.array([[1], [1], [-1]])
     q, r = np.linalg.qr(basis.T)
     signs = np.sign(np.diag(r))

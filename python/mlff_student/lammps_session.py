@@ -45,7 +45,9 @@ class Result:
     energy: float
     atomic_energies: np.ndarray  #: [N]
     forces: np.ndarray  #: [N, 3]
-    atomic_virials: np.ndarray  #: [N, 3, 3]; of each directed edge -r (x) dE/dr, half to either atom
+    atomic_virials: (
+        np.ndarray
+    )  #: [N, 3, 3]; of each directed edge -r (x) dE/dr, half to either atom
 
     @property
     def virial(self) -> np.ndarray:
@@ -234,6 +236,9 @@ class Session:
         if self._lammps is not None:
             self._lammps.close()
             self._lammps = None
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_lammps": None}  # a copy opens a LAMMPS of its own
 
     def __enter__(self) -> Session:
         return self

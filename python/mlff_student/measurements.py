@@ -8,7 +8,7 @@ import numpy as np
 from ase.neighborlist import primitive_neighbor_list
 
 from .lammps_box import StructureError
-from .lammps_session import Result, Session
+from .lammps_session import LammpsError, Result, Session
 from .potential import Potential
 from .units import SYMBOLS
 
@@ -32,8 +32,8 @@ class Structure:
     def evaluate(self, session: Session) -> Result:
         try:
             return session.evaluate(self.elements, self.positions, self.cell, self.pbc)
-        except StructureError as error:
-            raise StructureError(f"{self.name}: {error}") from None
+        except (StructureError, LammpsError) as error:
+            raise type(error)(f"{self.name}: {error}") from None
 
     def moved(self, positions: np.ndarray) -> Structure:
         return replace(self, positions=positions)
@@ -72,14 +72,18 @@ def energy_jump_at_cutoff(session: Session, structure: Structure, within: float 
     outward = structure.positions - structure.positions.mean(axis=0)
     distances = np.linalg.norm(outward, axis=1)
     outermost = int(np.argmax(distances))
-    direction = outward[outermost] / distances[outermost] if distances[outermost] > 0 else np.eye(3)[0]
+    direction = (
+        outward[outermost] / distances[outermost] if distances[outermost] > 0 else np.eye(3)[0]
+    )
     jumps = []
     for element in session.potential.elements:
         energies = []
         for r in (session.cutoff * (1 - within), session.cutoff * (1 + within)):
             atom = structure.positions[outermost] + r * direction
             one_more = replace(
-                structure, elements=[*structure.elements, element], positions=np.vstack([structure.positions, atom])
+                structure,
+                elements=[*structure.elements, element],
+                positions=np.vstack([structure.positions, atom]),
             )
             energies.append(one_more.evaluate(session).energy)
         jumps.append(abs(energies[0] - energies[1]))
@@ -172,7 +176,8 @@ def precision_deviation(
     one: Session, other: Session, structures: list[Structure]
 ) -> tuple[float, float, float]:
     """Deviation of one session's results from another's: largest over the structures of
-    energy per atom (eV), largest force over rms force, rms of the forces' deviation over rms force."""
+    energy per atom (eV), largest force over rms force, rms of the forces' deviation over rms force.
+    """
     energies, largest, rms = [], [], []
     for structure in structures:
         result, expected = structure.evaluate(one), structure.evaluate(other)

@@ -1,6 +1,8 @@
 """The ASE calculator, and with it the LAMMPS session, against the NumPy reference."""
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import warnings
@@ -44,7 +46,9 @@ def calculator() -> MLFFStudent:
 def assert_close(value, expected, relative: float = TOLERANCE) -> None:
     expected = np.asarray(expected)
     assert np.shape(value) == expected.shape
-    assert abs(np.asarray(value) - expected).max(initial=0) <= relative * max(abs(expected).max(initial=0), 1e-2)
+    assert abs(np.asarray(value) - expected).max(initial=0) <= relative * max(
+        abs(expected).max(initial=0), 1e-2
+    )
 
 
 def expected_of(atoms: Atoms, potential: Potential | None = None) -> dict:
@@ -132,7 +136,9 @@ def test_cells_of_any_shape_and_periodicity(calculator, cell, pbc):
     assert_agrees(calculator, atoms)
 
 
-@pytest.mark.parametrize("edges", [[2.1, 2.3, 2.7], [1.9, 30.0, 2.4], [12.0, 12.0, 1.8], [1.5, 1.5, 1.5]])
+@pytest.mark.parametrize(
+    "edges", [[2.1, 2.3, 2.7], [1.9, 30.0, 2.4], [12.0, 12.0, 1.8], [1.5, 1.5, 1.5]]
+)
 def test_cells_below_the_cutoff(calculator, edges):
     atoms = box_of_atoms(np.diag(edges) @ TURN, 1 if max(edges) < 2 else 2)
     assert_agrees(calculator, atoms)
@@ -153,7 +159,9 @@ def test_no_atoms(calculator):
 def test_atoms_may_stand_far_outside_the_cell(calculator):
     atoms = box_of_atoms(CELLS["turned"])
     expected = expected_of(atoms)
-    atoms.positions += np.random.default_rng(3).integers(-50, 50, (len(atoms), 3)) @ atoms.cell.array
+    atoms.positions += (
+        np.random.default_rng(3).integers(-50, 50, (len(atoms), 3)) @ atoms.cell.array
+    )
     assert_agrees(calculator, atoms, expected)
 
 
@@ -246,7 +254,9 @@ def test_distiller_in_other_cells_warns_once():
 
 
 def test_distiller_warns_with_measured_numbers():
-    with pytest.warns(PotentialWarning, match=r"jumps.*by up to [0-9.]+ eV.*orientation, here by up to [0-9.]+ eV"):
+    with pytest.warns(
+        PotentialWarning, match=r"jumps.*by up to [0-9.]+ eV.*orientation, here by up to [0-9.]+ eV"
+    ):
         Session(DISTILLER).close()
 
 
@@ -255,7 +265,9 @@ def test_distiller_warns_with_measured_numbers():
 
 def test_an_element_that_is_not_in_the_potential(calculator):
     atoms = Atoms("HXe", [[0, 0, 0], [0, 0, 2]], calculator=calculator)
-    with pytest.raises(StructureError, match=r"element Xe of atom 2 is not in .*mollifier.yaml, .*H C N O"):
+    with pytest.raises(
+        StructureError, match=r"element Xe of atom 2 is not in .*mollifier.yaml, .*H C N O"
+    ):
         atoms.get_potential_energy()
 
 
@@ -311,6 +323,14 @@ def test_a_missing_plugin_says_what_to_do(tmp_path):
 
 def test_the_plugin_is_a_file():
     assert find_plugin().is_file()
+
+
+def test_copies_compute_for_themselves(calculator):
+    atoms = molecule("CH4")
+    expected = expected_of(atoms)
+    assert_agrees(copy.deepcopy(calculator), atoms.copy(), expected)
+    assert_agrees(pickle.loads(pickle.dumps(calculator)), atoms.copy(), expected)
+    assert_agrees(calculator, atoms, expected)
 
 
 def test_stresses_in_voigt_order(calculator):

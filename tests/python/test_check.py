@@ -68,7 +68,9 @@ def test_the_table():
     assert lines[-1] == f"{PAINN}: all tests passed"
     status, text = check(DISTILLER)
     assert status == 1
-    assert text.splitlines()[-1].startswith(f"{DISTILLER}: FAILED: jump of the energy at the cutoff; ")
+    assert text.splitlines()[-1].startswith(
+        f"{DISTILLER}: FAILED: jump of the energy at the cutoff; "
+    )
     assert "warning" not in text.lower()
 
 
@@ -101,13 +103,23 @@ def test_structures_of_ones_own(tmp_path):
     )  # fmt: skip
     ase.io.write(tmp_path / "a.xyz", [molecule("CH3CH2OH"), box, molecule("H")])
     ase.io.write(tmp_path / "b.xyz", molecule("N2"))
-    assert failures(PAINN, "--structures", tmp_path / "a.xyz", "--structures", tmp_path / "b.xyz") == (0, set())
+    assert failures(
+        PAINN, "--structures", tmp_path / "a.xyz", "--structures", tmp_path / "b.xyz"
+    ) == (0, set())
 
 
 def test_a_structure_with_another_element_is_named(tmp_path):
     ase.io.write(tmp_path / "a.xyz", [molecule("H2O"), molecule("SiH4")])
     status, text = check(PAINN, "--structures", tmp_path / "a.xyz")
     assert status == 2 and "a.xyz: frame 2: element Si of atom 1 is not in" in text
+
+
+def test_what_cannot_be_computed_has_failed(tmp_path):
+    ase.io.write(tmp_path / "a.xyz", Atoms("HCC", [[0, 0, 0], [0, 0, 1], [0, 0, 1]]))
+    status, text = check(PAINN, "--structures", tmp_path / "a.xyz")
+    assert status == 1
+    assert "not measured" in text and "a.xyz: frame 1: Pair style mlff/student: " in text
+    assert "check structure: energy" in text
 
 
 def test_structures_can_fail(tmp_path):
@@ -175,7 +187,9 @@ def session():
 def test_a_small_error_of_the_forces_is_found(session):
     structure = check_structure(session.potential)
     assert deviation_from_differences(session, structure) < DIFFERENCES
-    wrong = Falsified(session, lambda result, *_: replace(result, forces=result.forces * (1 + 1e-7)))
+    wrong = Falsified(
+        session, lambda result, *_: replace(result, forces=result.forces * (1 + 1e-7))
+    )
     assert deviation_from_differences(wrong, structure) > DIFFERENCES
 
 
@@ -211,10 +225,14 @@ def test_a_deviation_of_the_precision_is_found(session):
 
 def test_displacements_across_the_cutoff_are_left_out(session):
     r = session.cutoff + 1e-4
-    structure = Structure(["H", "C", "O"], np.array([[0.0, 0, 0], [r, 0, 0], [1.0, 0.5, 0]]), name="pair")
+    structure = Structure(
+        ["H", "C", "O"], np.array([[0.0, 0, 0], [r, 0, 0], [1.0, 0.5, 0]]), name="pair"
+    )
     # y and z of H and C, at right angles to the pair, stay: they change its length by less
     assert deviation_from_differences(session, structure) < DIFFERENCES
-    diatomic = Structure(["H", "C"], np.array([[0.0, 0, 0], [r, r, r]]) / [[1], [np.sqrt(3)]], name="pair")
+    diatomic = Structure(
+        ["H", "C"], np.array([[0.0, 0, 0], [r, r, r]]) / [[1], [np.sqrt(3)]], name="pair"
+    )
     assert deviation_from_differences(session, diatomic) is None
 
 

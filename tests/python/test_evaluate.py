@@ -97,7 +97,9 @@ def test_published_checkpoints(tmp_path, checkpoint, numbers):
            {"energy_unit": units["energy"], "length_unit": units["length"]}),
     )  # fmt: skip
     potential.write(tmp_path / "p.yaml")
-    write_exactly(tmp_path / "in.xyz", frames_of(content["structures"], potential.length_in_angstrom))
+    write_exactly(
+        tmp_path / "in.xyz", frames_of(content["structures"], potential.length_in_angstrom)
+    )
     status, text = run(tmp_path / "p.yaml", tmp_path / "in.xyz", "-o", tmp_path / "out.xyz")
     assert status == 0, text
     assert_reproduces(tmp_path / "out.xyz", content["structures"], potential)
@@ -109,7 +111,9 @@ def test_frames_keep_what_they_hold_but_not_old_results(tmp_path):
     atoms.info |= {"name": "water", "dft_energy": -1.25, "charge": 0}
     atoms.arrays["tag"] = np.array([3, 4, 5])
     atoms.arrays["dipole_parts"] = np.arange(9.0).reshape(3, 3)
-    atoms.calc = SinglePointCalculator(atoms, energy=99.0, forces=np.full((3, 3), 99.0), dipole=np.ones(3))
+    atoms.calc = SinglePointCalculator(
+        atoms, energy=99.0, forces=np.full((3, 3), 99.0), dipole=np.ones(3)
+    )
     ase.io.write(tmp_path / "in.xyz", atoms)
     assert run(PAINN, tmp_path / "in.xyz", "-o", tmp_path / "out.xyz")[0] == 0
     found = ase.io.read(tmp_path / "out.xyz")
@@ -131,12 +135,20 @@ def test_other_formats_and_precisions(tmp_path):
     ase.io.write(tmp_path / "POSCAR", atoms, format="vasp")
     energies = {}
     for precision in ("double", "mixed", "single"):
-        status, text = run(PAINN, tmp_path / "POSCAR", "-o", tmp_path / "out.xyz", "--precision", precision)
+        status, text = run(
+            PAINN, tmp_path / "POSCAR", "-o", tmp_path / "out.xyz", "--precision", precision
+        )
         assert status == 0 and f"1 frame, {precision} precision" in text, text
         energies[precision] = ase.io.read(tmp_path / "out.xyz").get_potential_energy()
     assert 0 < abs(energies["single"] - energies["double"]) < 1e-4
-    assert run(PAINN, tmp_path / "POSCAR", "-o", tmp_path / "out.xyz", "--filters", "spline")[0] == 0
-    assert 0 < abs(ase.io.read(tmp_path / "out.xyz").get_potential_energy() - energies["double"]) < 1e-4
+    assert (
+        run(PAINN, tmp_path / "POSCAR", "-o", tmp_path / "out.xyz", "--filters", "spline")[0] == 0
+    )
+    assert (
+        0
+        < abs(ase.io.read(tmp_path / "out.xyz").get_potential_energy() - energies["double"])
+        < 1e-4
+    )
 
 
 # ------------------------------------------------------------------------------------ errors
@@ -148,7 +160,9 @@ def test_an_error_names_the_frame_and_leaves_nothing(tmp_path):
     ase.io.write(tmp_path / "in.xyz", frames)
     status, text = run(PAINN, tmp_path / "in.xyz", "-o", tmp_path / "out.xyz")
     assert status == 1
-    assert "in.xyz: frame 3: element Si of atom 1 is not in" in text and "which has: H C N O" in text
+    assert (
+        "in.xyz: frame 3: element Si of atom 1 is not in" in text and "which has: H C N O" in text
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["in.xyz"]
     (tmp_path / "out.xyz").write_text("of an earlier run")
     assert run(PAINN, tmp_path / "in.xyz", "-o", tmp_path / "out.xyz")[0] == 1
@@ -209,7 +223,9 @@ def test_as_a_program(tmp_path):
 
 def test_every_digit_is_written(tmp_path):
     rng = np.random.default_rng(0)
-    atoms = Atoms("HCO", rng.normal(size=(3, 3)) * 1e5, cell=rng.normal(size=(3, 3)), pbc=(True, True, False))
+    atoms = Atoms(
+        "HCO", rng.normal(size=(3, 3)) * 1e5, cell=rng.normal(size=(3, 3)), pbc=(True, True, False)
+    )
     results = {
         "energy": float(rng.normal()) * 1e6,
         "energies": rng.normal(size=3) * 1e-12,
@@ -220,7 +236,9 @@ def test_every_digit_is_written(tmp_path):
         write_frame(stream, atoms, results)
     found = ase.io.read(tmp_path / "a.xyz")
     assert np.array_equal(found.positions, atoms.positions)
-    assert np.array_equal(found.cell.array, atoms.cell.array) and np.array_equal(found.pbc, atoms.pbc)
+    assert np.array_equal(found.cell.array, atoms.cell.array) and np.array_equal(
+        found.pbc, atoms.pbc
+    )
     for key, value in results.items():
         assert np.array_equal(found.calc.results[key], value), key
 
