@@ -1,6 +1,6 @@
 #include "read_out.h"
 
-#include <algorithm>
+#include <numeric>
 #include <string>
 
 namespace mlff {
@@ -8,11 +8,19 @@ namespace mlff {
 template <class Real>
 ReadOut<Real>::ReadOut(const Potential &potential, const Kernels<Real> &kernels) : offset_{0} {
   Blocks inputs = padded_blocks(1, potential.channels);
+  const auto has = [&](int k) {
+    return potential.tensors.count("out." + std::to_string(k) + ".weight") > 0;
+  };
   for (int k = 0;; ++k) {
     const std::string name = "out." + std::to_string(k);
-    const auto weight = potential.tensors.find(name + ".weight");
-    if (weight == potential.tensors.end()) return;
-    const Blocks outputs = padded_blocks(1, static_cast<int>(weight->second.shape[0]));
+    if (!has(k + 1)) {
+      const DenseWeights last = DenseWeights::read(potential, name, {1, 1, 1}, inputs, {0});
+      weights_ = last.weights;
+      bias_ = last.bias[0];
+      return;
+    }
+    const Blocks outputs =
+        padded_blocks(1, static_cast<int>(potential.tensor(name + ".weight").shape[0]));
     layers_.emplace_back(DenseWeights::read(potential, name, outputs, inputs, {0}), kernels.panel);
     offset_.push_back(offset_.back() + 2 * outputs.total());
     inputs = outputs;
@@ -38,28 +46,35 @@ Matrix<Real> ReadOut<Real>::slope(int k, int atoms, Real *scratch) const {
 template <class Real>
 void ReadOut<Real>::forward(const Kernels<Real> &kernels, int atoms, Matrix<const Real> s, Real *scratch,
                             double *energies) const {
-  for (int k = 0; k <= last(); ++k) {
+  for (std::size_t k = 0; k < layers_.size(); ++k) {
     const Matrix<Real> y = output(k, atoms, scratch);
-    kernels.dense(layers_[k].forward.view(), atoms, s, y, k < last() ? Epilogue::Silu : Epilogue::Store,
-                  slope(k, atoms, scratch));
+    kernels.dense(layers_[k].forward.view(), atoms, s, y, Epilogue::Silu, slope(k, atoms, scratch));
     s = {y.data, y.stride};
   }
-  for (int i = 0; i < atoms; ++i) energies[i] = s.data[std::size_t(i) * s.stride];
+  for (int i = 0; i < atoms; ++i) {
+    const Real *x = s.data + std::size_t(i) * s.stride;
+    energies[i] = std::inner_product(weights_.begin(), weights_.end(), x, bias_);
+  }
 }
 
 template <class Real>
 void ReadOut<Real>::adjoint(const Kernels<Real> &kernels, int atoms, Real *scratch,
                             Matrix<Real> s_bar) const {
-  Matrix<Real> y_bar = output(last(), atoms, scratch);
-  std::fill_n(y_bar.data, std::size_t(atoms) * y_bar.stride, Real(0));
-  for (int i = 0; i < atoms; ++i) y_bar.data[std::size_t(i) * y_bar.stride] = 1;  // dE/dE
-  for (int k = last(); k > 0; --k) {
-    const Matrix<Real> x_bar = output(k - 1, atoms, scratch);
-    kernels.dense(layers_[k].adjoint.view(), atoms, {y_bar.data, y_bar.stride}, x_bar,
-                  Epilogue::Multiply, slope(k - 1, atoms, scratch));
-    y_bar = x_bar;
+  const int last = static_cast<int>(layers_.size()) - 1;
+  Matrix<Real> bar = last < 0 ? s_bar : output(last, atoms, scratch);
+  for (int i = 0; i < atoms; ++i)
+    for (std::size_t f = 0; f < weights_.size(); ++f) {
+      Real &to = bar.data[std::size_t(i) * bar.stride + f];
+      to = static_cast<Real>(weights_[f]);
+      if (last >= 0) to *= slope(last, atoms, scratch).data[std::size_t(i) * bar.stride + f];
+    }
+  for (int k = last; k >= 0; --k) {
+    const Matrix<Real> x_bar = k > 0 ? output(k - 1, atoms, scratch) : s_bar;
+    kernels.dense(layers_[k].adjoint.view(), atoms, {bar.data, bar.stride}, x_bar,
+                  k > 0 ? Epilogue::Multiply : Epilogue::Store,
+                  k > 0 ? slope(k - 1, atoms, scratch) : Matrix<Real>{});
+    bar = x_bar;
   }
-  kernels.dense(layers_[0].adjoint.view(), atoms, {y_bar.data, y_bar.stride}, s_bar, Epilogue::Store, {});
 }
 
 template class ReadOut<float>;

@@ -1,4 +1,4 @@
-// The read-out: E_i = out(s_i), a stack of dense layers with SiLU between them.
+// The read-out: E_i = out(s_i), dense layers with SiLU behind each, and a weighted sum.
 #pragma once
 
 #include <vector>
@@ -24,10 +24,12 @@ class ReadOut {
   /// Rows that layer k writes, and behind them its silu'.
   Matrix<Real> output(int k, int atoms, Real *scratch) const;
   Matrix<Real> slope(int k, int atoms, Real *scratch) const;
-  int last() const { return static_cast<int>(layers_.size()) - 1; }
 
   std::vector<LayerPair<Real>> layers_;
-  std::vector<int> offset_;  ///< of layer k's rows, per atom
+  std::vector<int> offset_;      ///< of layer k's rows, per atom
+  /// The last layer, in double: energies are some eV, and single precision would cost 1e-6 eV of them.
+  std::vector<double> weights_;
+  double bias_ = 0.0;
 };
 
 }  // namespace mlff
