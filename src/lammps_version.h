@@ -18,7 +18,7 @@
 namespace mlff {
 
 /// The record by which a plugin announces a style to LAMMPS. Same memory layout as LAMMPS's own
-/// lammpsplugin_t (unchanged since plugins came in 2021), whose header is not always installed.
+/// lammpsplugin_t (the same in 2 Aug 2023 and 22 Jul 2025), whose header is not always installed.
 struct PluginStyle {
   const char *version;       ///< LAMMPS version that the plugin was compiled against
   const char *kind;          ///< "pair"

@@ -47,6 +47,6 @@ extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *c
   style.library = library;
   reinterpret_cast<mlff::RegisterPluginStyle>(register_style)(&style, lammps);
 
-  // LAMMPS keeps one list of plugins in a process and enters a style only into its first instance.
+  // LAMMPS up to 2 Apr 2025 enters a plugin only into the first of the instances in a process.
   (*lammps->force->pair_map)[style_name] = create;
 }

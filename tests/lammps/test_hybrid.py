@@ -6,6 +6,7 @@ from harness import (
     PAINN,
     System,
     assert_agree,
+    fixture_system,
     header,
     pair,
     random_system,
@@ -121,16 +122,14 @@ run 0
     assert f"the pairs of types {low} and {high} to another style" in message
 
 
-def test_types_that_change_during_a_run(lammps):
-    # fix atom/swap gives atoms other types without a new neighbour list.
-    system = random_system("H C", 20, [8.0, 8.0, 8.0])
+def test_types_that_change_without_a_new_neighbour_list(lammps):
+    # as fix atom/swap does it
+    system = fixture_system(PAINN, "molecule")
     system.write_data(lammps.folder / "system.data")
-    script = header(system) + pair(system, PAINN)
-    script += (
-        "fix swap all atom/swap 1 5 4871 1e9 ke no types 1 2\nneigh_modify delay 100 check no\n"
-    )
-    run = lammps.run(script + OUTPUT + "thermo 1\nrun 4\n", 2)
-    types = run.dump()["type"].astype(int)
-    assert list(types) != system.type_of_atom
-    changed = System([system.types[t - 1] for t in types], system.positions, system.cell)
-    assert_agree(lammps.results(run, system), changed.oracle(PAINN))
+    other = len(system.types) + 1 - system.type_of_atom[0]
+    script = header(system) + pair(system, PAINN) + OUTPUT
+    script += "neigh_modify delay 100 check no\nthermo 1\nrun 0\n"
+    script += f"set atom 1 type {other}\nrun 1 pre no\n"
+    changed = System([system.types[other - 1], *system.symbols[1:]], system.positions)
+    assert changed.symbols != system.symbols
+    assert_agree(lammps.results(lammps.run(script), system), changed.oracle(PAINN))
