@@ -28,13 +28,14 @@ LAMMPS_NS::Pair *refuse_pair(LAMMPS *lammps) { lammps->error->all(FLERR, mismatc
 extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *caller, void *library,
                                                                          void *register_style) {
   auto *lammps = static_cast<LAMMPS *>(caller);
-  const bool matches = mlff::running_version(lammps) == mlff::built_for_version();
-  const auto create = matches ? create_pair : refuse_pair;
-  if (!matches) {
+  auto &styles = *lammps->force->pair_map;
+  if (mlff::running_version(lammps) != mlff::built_for_version()) {
     // The command `plugin load` asked for this plugin. Found through LAMMPS_PLUGIN_PATH it may not be
     // wanted at all, and then it must not stop runs that never name it.
     if (lammps->input->narg > 0) lammps->error->all(FLERR, mismatch(lammps));
     if (lammps->comm->me == 0) lammps->error->warning(FLERR, mismatch(lammps));
+    styles.emplace(style_name, refuse_pair);
+    return;
   }
 
   mlff::PluginStyle style{};
@@ -43,10 +44,10 @@ extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *c
   style.name = style_name;
   style.description = "pair style mlff/student: message-passing neural networks";
   style.author = "the mlff/student authors";
-  style.create = reinterpret_cast<void *(*)(void *)>(create);
+  style.create = reinterpret_cast<void *(*)(void *)>(create_pair);
   style.library = library;
   reinterpret_cast<mlff::RegisterPluginStyle>(register_style)(&style, lammps);
 
   // LAMMPS up to 2 Apr 2025 enters a plugin only into the first of the instances in a process.
-  (*lammps->force->pair_map)[style_name] = create;
+  styles.emplace(style_name, create_pair);
 }

@@ -25,7 +25,7 @@ DISTILLER = FIXTURES / "distiller_f8_l2.yaml"
 NKTV2P = 1.6021765e6  # LAMMPS's bar from eV/Angstrom^3, units metal
 KCAL_IN_EV = 4184.0 / 96485.33212331001
 MASSES = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999}
-ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "LAMMPS_PLUGIN_PATH": ""}
 
 
 @dataclass
