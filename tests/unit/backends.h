@@ -1,5 +1,5 @@
-// Where networks run. The tests of physics, precision and reproducibility have one body and run on each
-// backend; an executable for a device links its own definition of backends().
+// Where networks run. The tests of physics, precision and reproducibility have one body and run on
+// each backend; an executable for a device links its own definition of backends().
 #pragma once
 
 #include <functional>
@@ -19,9 +19,9 @@ struct Backend {
 /// The backends that this machine can run.
 const std::vector<Backend> &backends();
 
-/// How far rounding alone may move a result: energies per atom in eV, forces (largest deviation) relative to
-/// their root mean square. Random weights amplify rounding about five times as much as trained ones, which have
-/// to keep the targets themselves: 1e-6 eV and 1e-5.
+/// How far rounding alone may move a result: energies per atom in eV, forces (largest deviation)
+/// relative to their root mean square. Random weights amplify rounding about five times as much as
+/// trained ones, which have to keep the targets themselves: 1e-6 eV and 1e-5.
 struct Tolerances {
   double energy, forces;
 };
@@ -29,8 +29,8 @@ constexpr Tolerances tolerances(Precision precision) {
   return precision == Precision::Double ? Tolerances{1e-11, 1e-10} : Tolerances{5e-6, 5e-5};
 }
 
-/// A backend and a fixture: what most tests run over. Wide networks run on the last backend only, for the sake
-/// of time; the oracle's numbers are held on all.
+/// A backend and a fixture: what most tests run over. Wide networks run on the last backend only,
+/// for the sake of time; the oracle's numbers are held on all.
 struct Case {
   Backend backend;
   std::string fixture;
@@ -39,7 +39,8 @@ inline std::vector<Case> cases() {
   std::vector<Case> all;
   for (const Backend &backend : backends())
     for (const std::string &fixture : fixture_names()) {
-      const bool wide = fixture.find("_f1") != std::string::npos && fixture.find("_f16") == std::string::npos;
+      const bool wide =
+          fixture.find("_f1") != std::string::npos && fixture.find("_f16") == std::string::npos;
       if (!wide || &backend == &backends().back()) all.push_back({backend, fixture});
     }
   return all;

@@ -16,9 +16,9 @@ double derivative(Function f, double h) {
   return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h);
 }
 
-/// The same with steps from `h` downwards by fours, of which the one nearest to `expected` counts: a norm near
-/// zero bends within a hundred-thousandth of the length unit, and a smooth surface rounds off there. A wrong
-/// derivative agrees at none.
+/// The same with steps from `h` downwards by fours, of which the one nearest to `expected` counts:
+/// a norm near zero bends within a hundred-thousandth of the length unit, and a smooth surface
+/// rounds off there. A wrong derivative agrees at none.
 template <class Function>
 double derivative_near(double expected, Function f, double h, double tolerance) {
   double best = derivative(f, h);

@@ -13,7 +13,8 @@ namespace mlff::test {
 namespace {
 
 constexpr double kTolerance = 1e-9;
-constexpr int kWidths[] = {16, 32, 48, 80};  // padded channels: whole blocks of vectors, and remainders
+constexpr int kWidths[] = {16, 32, 48,
+                           80};  // padded channels: whole blocks of vectors, and remainders
 
 class Adjoints : public testing::TestWithParam<Isa> {
  protected:
@@ -62,7 +63,8 @@ TEST_P(Adjoints, TwoDenseLayersWithSilu) {
       Numbers y(rows * outputs);
       k.dense(first.forward.view(), rows, {x.data(), inputs}, {h.data(), hidden}, Epilogue::Silu,
               {slope.data(), hidden});
-      k.dense(second.forward.view(), rows, {h.data(), hidden}, {y.data(), outputs}, Epilogue::Store, {});
+      k.dense(second.forward.view(), rows, {h.data(), hidden}, {y.data(), outputs}, Epilogue::Store,
+              {});
       return y;
     };
     const Numbers x = random_numbers(rows * inputs, 3), y_bar = random_numbers(rows * outputs, 4);
@@ -71,8 +73,8 @@ TEST_P(Adjoints, TwoDenseLayersWithSilu) {
     Numbers h_bar(rows * hidden), x_bar = random_numbers(rows * inputs, 5), before = x_bar;
     k.dense(second.adjoint.view(), rows, {y_bar.data(), outputs}, {h_bar.data(), hidden},
             Epilogue::Multiply, {slope.data(), hidden});
-    k.dense(first.adjoint.view(), rows, {h_bar.data(), hidden}, {x_bar.data(), inputs}, Epilogue::Add,
-            {});
+    k.dense(first.adjoint.view(), rows, {h_bar.data(), hidden}, {x_bar.data(), inputs},
+            Epilogue::Add, {});
     for (std::size_t i = 0; i < x_bar.size(); ++i)
       ASSERT_NEAR(x_bar[i] - before[i], expected[i], kTolerance) << i;
   }
@@ -86,7 +88,8 @@ class FilterModel {
   static constexpr double kCutoff = 4.0;
 
   FilterModel(Filters mode, int columns, unsigned seed)
-      : columns_(columns), amplitude_(random_numbers(columns, seed)),
+      : columns_(columns),
+        amplitude_(random_numbers(columns, seed)),
         phase_(random_numbers(columns, seed + 1)) {
     if (mode == Filters::Exact) return;
     grid_ = {8, kCutoff / 8};
@@ -133,7 +136,9 @@ class FilterModel {
 
  private:
   double value(int c, double r) const { return amplitude_[c] * std::sin(1.5 * r + phase_[c]); }
-  double slope(int c, double r) const { return 1.5 * amplitude_[c] * std::cos(1.5 * r + phase_[c]); }
+  double slope(int c, double r) const {
+    return 1.5 * amplitude_[c] * std::cos(1.5 * r + phase_[c]);
+  }
 
   int columns_;
   Numbers amplitude_, phase_, values_, derivatives_;
@@ -214,8 +219,8 @@ TEST_P(Adjoints, Messages) {
         Numbers features = start;  // messages are added
         for (int i = 0; i < N; ++i) {
           const std::vector<Edge<double>> own(edge.begin() + i * D, edge.begin() + (i + 1) * D);
-          k.message(C, model.rows(own), D, own.data(), x.data() + 4 * E, features.data() + 4 * C * i,
-                    features.data() + 4 * C * i + C);
+          k.message(C, model.rows(own), D, own.data(), x.data() + 4 * E,
+                    features.data() + 4 * C * i, features.data() + 4 * C * i + C);
         }
         return features;
       };
@@ -259,7 +264,8 @@ TEST_P(Adjoints, MessageIsThePaper) {
       const double *W = rows.values + e * rows.stride, *x = &senders[5 * C * neighbours[e]];
       expected_s += x[at<5>(0, f)] * W[at<3>(0, f)];
       for (int c = 0; c < 3; ++c)
-        expected_v[c] += x[at<5>(1, f)] * W[at<3>(1, f)] * edge[e].u[c] + W[at<3>(2, f)] * x[at<5>(2 + c, f)];
+        expected_v[c] +=
+            x[at<5>(1, f)] * W[at<3>(1, f)] * edge[e].u[c] + W[at<3>(2, f)] * x[at<5>(2 + c, f)];
     }
     EXPECT_NEAR(s[f], expected_s, 1e-14);
     for (int c = 0; c < 3; ++c) EXPECT_NEAR(v[c * C + f], expected_v[c], 1e-14);
@@ -281,7 +287,8 @@ TEST_P(Adjoints, Senders) {
       for (int c = 0; c < 3; ++c)
         EXPECT_NEAR(y[at<5>(2 + c, f)], x[2 * C + f] * x[(3 + c) * C + f], 1e-14);
     Numbers x_bar(3 * C, NAN), v_bar(3 * C, 0.25);
-    k.make_sender_adjoint(C, x.data() + 2 * C, x.data() + 3 * C, y_bar.data(), x_bar.data(), v_bar.data());
+    k.make_sender_adjoint(C, x.data() + 2 * C, x.data() + 3 * C, y_bar.data(), x_bar.data(),
+                          v_bar.data());
     for (int f = 0; f < 3 * C; ++f) {
       ASSERT_NEAR(x_bar[f], expected[f], kTolerance) << f;
       ASSERT_NEAR(v_bar[f] - 0.25, expected[3 * C + f], kTolerance) << f;
@@ -306,7 +313,8 @@ TEST_P(Adjoints, UpdateAndNorm) {
       const Numbers x = random_numbers(G + 10 * C, 1);
       Numbers y_bar = random_numbers(5 * C, 2);
       const Numbers features_bar = part(y_bar, 0, 4 * C), n_bar = part(y_bar, 4 * C, C);
-      if (!vectors) std::fill(y_bar.begin() + C, y_bar.begin() + 4 * C, 0.0);  // not to be read then
+      if (!vectors)
+        std::fill(y_bar.begin() + C, y_bar.begin() + 4 * C, 0.0);  // not to be read then
       const Numbers expected = numeric_adjoint(step, x, y_bar, 1e-4), y = step(x);
       Numbers gates_bar(G, NAN), mixed_bar(6 * C, NAN);
       k.update_adjoint_gates(C, x.data() + G, features_bar.data(), vectors, gates_bar.data());
@@ -352,9 +360,10 @@ TEST_P(Adjoints, DistillerUpdateAndNorm) {
     const Numbers y_bar = random_numbers(5 * C, 2), y = step(x);
     const Numbers expected = numeric_adjoint(step, x, y_bar, 1e-4);
     Numbers gates_bar(3 * C, NAN), v_bar = part(y_bar, C, 3 * C);
-    k.distiller_update_adjoint_gates(C, mixing.data(), x.data() + 3 * C, y_bar.data(), gates_bar.data());
-    k.distiller_update_adjoint_vectors(C, x.data(), mixing.data(), x.data() + 3 * C, y.data() + 4 * C,
-                                       y_bar.data() + 4 * C, v_bar.data());
+    k.distiller_update_adjoint_gates(C, mixing.data(), x.data() + 3 * C, y_bar.data(),
+                                     gates_bar.data());
+    k.distiller_update_adjoint_vectors(C, x.data(), mixing.data(), x.data() + 3 * C,
+                                       y.data() + 4 * C, y_bar.data() + 4 * C, v_bar.data());
     for (int f = 0; f < 3 * C; ++f) {
       ASSERT_NEAR(gates_bar[f], expected[f], kTolerance) << f;
       ASSERT_NEAR(v_bar[f], expected[3 * C + f], kTolerance) << f;
@@ -372,8 +381,8 @@ TEST_P(Adjoints, DistillerNormHasNoGradientAtZero) {
   constexpr int C = 16;
   const Numbers gates(3 * C, 0.0), mixing(9, 1.0), v(3 * C, 0.0), n(C, 0.0), n_bar(C, 1.0);
   Numbers v_bar = random_numbers(3 * C, 1);
-  k.distiller_update_adjoint_vectors(C, gates.data(), mixing.data(), v.data(), n.data(), n_bar.data(),
-                                     v_bar.data());
+  k.distiller_update_adjoint_vectors(C, gates.data(), mixing.data(), v.data(), n.data(),
+                                     n_bar.data(), v_bar.data());
   for (const double value : v_bar) EXPECT_EQ(value, 0.0);
 }
 

@@ -16,7 +16,8 @@ constexpr double kCutoff = 4.0;
 
 System triclinic_box(int n, double edge, unsigned seed) {
   System system;
-  const std::vector<double> cell = {edge, 0, 0, 0.3 * edge, 0.9 * edge, 0, -0.2 * edge, 0.1 * edge, edge};
+  const std::vector<double> cell = {edge, 0,           0,          0.3 * edge, 0.9 * edge,
+                                    0,    -0.2 * edge, 0.1 * edge, edge};
   const Numbers fractions = random_numbers(3 * n, seed);
   for (int i = 0; i < n; ++i) {
     for (int c = 0; c < 3; ++c) {
@@ -31,10 +32,11 @@ System triclinic_box(int n, double edge, unsigned seed) {
 }
 
 template <class Real>
-EdgeList<Real> edges_of(const Structure &structure, double softening = 0.0, const SplineGrid &grid = {},
-                        double length_scale = 1.0) {
+EdgeList<Real> edges_of(const Structure &structure, double softening = 0.0,
+                        const SplineGrid &grid = {}, double length_scale = 1.0) {
   EdgeList<Real> edges;
-  edges.build(structure.atoms(), structure.list(), kCutoff * length_scale, length_scale, softening, grid);
+  edges.build(structure.atoms(), structure.list(), kCutoff * length_scale, length_scale, softening,
+              grid);
   return edges;
 }
 
@@ -151,7 +153,8 @@ TEST(Edges, ANeighbourExactlyAtTheCutoffIsNone) {
 TEST(Edges, AreInTheFilesUnit) {
   const System system = triclinic_box(4, 5.0, 3);
   const Structure structure(system.positions, system.elements, system.cell, kCutoff);
-  const EdgeList<double> own = edges_of<double>(structure), scaled = edges_of<double>(structure, 0, {}, 10);
+  const EdgeList<double> own = edges_of<double>(structure),
+                         scaled = edges_of<double>(structure, 0, {}, 10);
   ASSERT_EQ(scaled.size(), own.size());
   for (std::size_t e = 0; e < own.size(); ++e) {
     EXPECT_NEAR(scaled.edge(0)[e].r, 10 * own.edge(0)[e].r, 1e-12);

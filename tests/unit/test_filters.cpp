@@ -1,5 +1,5 @@
-// Radial functions, cutoffs, filters and their spline tables: values against the formulas, slopes against
-// central differences.
+// Radial functions, cutoffs, filters and their spline tables: values against the formulas, slopes
+// against central differences.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -40,8 +40,8 @@ Rows filter_at(const Potential &potential, int l, double r, Isa isa) {
   const Rows radial = radial_at(potential, r, isa);
   Rows rows{Numbers(filter.stride(), NAN), Numbers(filter.stride(), NAN)};
   Numbers scratch(filter.scratch_size(1));
-  filter.evaluate(k, 1, radial.values.data(), radial.slopes.data(), scratch.data(), rows.values.data(),
-                  rows.slopes.data());
+  filter.evaluate(k, 1, radial.values.data(), radial.slopes.data(), scratch.data(),
+                  rows.values.data(), rows.slopes.data());
   return rows;
 }
 
@@ -63,7 +63,8 @@ Rows table_at(const SplineTable<double> &table, const Edge<double> &edge, Isa is
   return found;
 }
 
-/// Radial function k times cutoff, as doc/potential_format.md states it; k = K is the cutoff itself.
+/// Radial function k times cutoff, as doc/potential_format.md states it; k = K is the cutoff
+/// itself.
 double radial_formula(const Potential &p, int k, double r) {
   if (r >= p.cutoff) return 0.0;
   const double x = r / p.cutoff;
@@ -104,7 +105,8 @@ TEST_P(Filter, RadialFunctionsFollowTheirFormulas) {
       const Rows rows = radial_at(p, r, GetParam());
       const int K = p.number_of_radial_functions;
       for (int k = 0; k <= K; ++k)
-        ASSERT_NEAR(rows.values[k], radial_formula(p, k, r), 1e-13 * (1 + std::fabs(rows.values[k])))
+        ASSERT_NEAR(rows.values[k], radial_formula(p, k, r),
+                    1e-13 * (1 + std::fabs(rows.values[k])))
             << "function " << k << " at " << r;
       for (std::size_t k = K + 1; k < rows.values.size(); ++k) {
         ASSERT_EQ(rows.values[k], 0.0);
@@ -156,9 +158,11 @@ TEST_P(FixtureFilter, SlopesAreDerivatives) {
         const Rows at[4] = {filter_at(p, l, r + h, isa), filter_at(p, l, r - h, isa),
                             filter_at(p, l, r + 2 * h, isa), filter_at(p, l, r - 2 * h, isa)};
         for (std::size_t f = 0; f < here.values.size(); ++f) {
-          const double expected = (8 * (at[0].values[f] - at[1].values[f]) -
-                                   (at[2].values[f] - at[3].values[f])) / (12 * h);
-          ASSERT_NEAR(here.slopes[f], expected, 1e-8 * (1 + largest(here.slopes))) << "column " << f;
+          const double expected =
+              (8 * (at[0].values[f] - at[1].values[f]) - (at[2].values[f] - at[3].values[f])) /
+              (12 * h);
+          ASSERT_NEAR(here.slopes[f], expected, 1e-8 * (1 + largest(here.slopes)))
+              << "column " << f;
         }
       }
 }
@@ -181,7 +185,8 @@ TEST_P(FixtureFilter, TableFollowsTheExactFilter) {
   for (int k = 0; k < 97; ++k) {
     // Pairs of atoms are never nearer than a tenth of the cutoff.
     const double r = p.cutoff * (0.1 + 0.9 * (k + 0.37) / 97);
-    const Rows exact = filter_at(p, p.layers - 1, r, isa), found = table_at(table, edge_at(r, grid), isa);
+    const Rows exact = filter_at(p, p.layers - 1, r, isa),
+               found = table_at(table, edge_at(r, grid), isa);
     scale = std::fmax(scale, largest(exact.values));
     deviation = std::fmax(deviation, largest_difference(exact.values, found.values));
     slope_scale = std::fmax(slope_scale, largest(exact.slopes));
@@ -260,7 +265,8 @@ TEST_P(Filter, TablesAreSmoothAtIntervalBorders) {
     left.interval = k - 1;
     left.t = 1;
     right.interval = k;
-    const Rows a = table_at(example.table, left, GetParam()), b = table_at(example.table, right, GetParam());
+    const Rows a = table_at(example.table, left, GetParam()),
+               b = table_at(example.table, right, GetParam());
     EXPECT_LT(largest_difference(a.values, b.values), 1e-12);
     EXPECT_LT(largest_difference(a.slopes, b.slopes), 1e-11);
   }

@@ -1,5 +1,5 @@
-// Several processes in one: each "rank" is a thread with its own network and its share of a periodic box,
-// joined by a halo in memory. Everything must add up to what one process computes.
+// Several processes in one: each "rank" is a thread with its own network and its share of a
+// periodic box, joined by a halo in memory. Everything must add up to what one process computes.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -27,7 +27,8 @@ class Barrier {
       waiting_ = 0;
       ++round_;
       all_here_.notify_all();
-    } else if (!all_here_.wait_for(lock, std::chrono::seconds(20), [&] { return round_ != round; })) {
+    } else if (!all_here_.wait_for(lock, std::chrono::seconds(20),
+                                   [&] { return round_ != round; })) {
       throw std::runtime_error("a rank did not come to the exchange");
     }
   }
@@ -43,7 +44,7 @@ class Barrier {
 /// One rank's atoms: owned ones, then all images that its neighbour lists hold.
 struct Domain {
   int local = 0;
-  std::vector<int> origin;       ///< [total] atom of the whole system
+  std::vector<int> origin;  ///< [total] atom of the whole system
   std::vector<double> positions;
   std::vector<int> elements, owner, centres, counts;
   std::vector<std::vector<int>> neighbours;
@@ -91,7 +92,8 @@ Domain domain_of(const Structure &structure, const std::vector<int> &rank_of, in
   for (int i = 0; i < domain.local; ++i) {
     const int atom = domain.origin[i];
     domain.neighbours.emplace_back();
-    for (int k = 0; k < list.count[atom]; ++k) domain.neighbours.back().push_back(add(list.neighbours[atom][k]));
+    for (int k = 0; k < list.count[atom]; ++k)
+      domain.neighbours.back().push_back(add(list.neighbours[atom][k]));
     domain.counts.push_back(list.count[atom]);
   }
   for (const std::vector<int> &row : domain.neighbours) domain.rows.push_back(row.data());
@@ -118,7 +120,8 @@ class HaloInMemory : public Halo {
 
   void exchange(void *rows, std::size_t row_bytes, const int *row_of_atom) override {
     ++calls;
-    if (row_bytes % sizeof(double) != 0 || row_bytes > most_bytes_) throw std::logic_error("row_bytes");
+    if (row_bytes % sizeof(double) != 0 || row_bytes > most_bytes_)
+      throw std::logic_error("row_bytes");
     board_.posted[rank_] = {static_cast<char *>(rows), row_bytes, row_of_atom};
     board_.barrier.wait();
     for (int i = domain_.local; i < domain_.total(); ++i) {
@@ -149,7 +152,8 @@ class Ranks : public testing::TestWithParam<Case>, protected NetworkTest {
                             const NetworkOptions &options) const {
     std::vector<std::unique_ptr<Network>> networks;
     for (int rank = 0; rank < ranks; ++rank) networks.push_back(backend.create(potential, options));
-    const Structure structure(system.positions, system.elements, system.cell, networks[0]->cutoff());
+    const Structure structure(system.positions, system.elements, system.cell,
+                              networks[0]->cutoff());
     std::vector<Domain> domains;
     Board board(ranks);
     board.home.resize(system.size());
@@ -213,7 +217,8 @@ class Ranks : public testing::TestWithParam<Case>, protected NetworkTest {
       for (int c = 0; c < 3; ++c) sum.forces[3 * atom + c] += part.forces[3 * i + c];
       for (int c = 0; c < 9; ++c) sum.atomic_virial[9 * atom + c] += part.atomic_virial[9 * i + c];
       if (i >= domain.local && domain.owner[i] >= 0) {
-        for (int c = 0; c < 3; ++c) EXPECT_EQ(part.forces[3 * i + c], 0.0) << "an image of an own atom";
+        for (int c = 0; c < 3; ++c)
+          EXPECT_EQ(part.forces[3 * i + c], 0.0) << "an image of an own atom";
       }
     }
   }
@@ -243,7 +248,8 @@ INSTANTIATE_TEST_SUITE_P(Backends, Ranks, testing::ValuesIn(cases()),
 /// Atoms by their height above the face opposite to the first cell vector, in equal slabs.
 std::vector<int> slabs(const System &system, int ranks) {
   const std::vector<double> &a = *system.cell;
-  const double normal[3] = {a[4] * a[8] - a[5] * a[7], a[5] * a[6] - a[3] * a[8], a[3] * a[7] - a[4] * a[6]};
+  const double normal[3] = {a[4] * a[8] - a[5] * a[7], a[5] * a[6] - a[3] * a[8],
+                            a[3] * a[7] - a[4] * a[6]};
   const double volume = a[0] * normal[0] + a[1] * normal[1] + a[2] * normal[2];
   std::vector<int> rank_of;
   for (int i = 0; i < system.size(); ++i) {

@@ -16,8 +16,9 @@ class DenseKernel : public testing::Test {
   static constexpr int kSpare = 3;  ///< entries behind each row that must stay as they are
 
   void check(Isa isa, int inputs, int outputs, int rows, bool bias, Epilogue epilogue) {
-    SCOPED_TRACE(testing::Message() << name(isa) << ": " << rows << " rows, " << inputs << " -> " << outputs
-                                    << ", bias " << bias << ", epilogue " << int(epilogue));
+    SCOPED_TRACE(testing::Message()
+                 << name(isa) << ": " << rows << " rows, " << inputs << " -> " << outputs
+                 << ", bias " << bias << ", epilogue " << int(epilogue));
     const Kernels<Real> &k = kernels<Real>(isa);
     DenseWeights dense;
     dense.inputs = inputs;
@@ -26,7 +27,8 @@ class DenseKernel : public testing::Test {
     if (bias) dense.bias = random_numbers(outputs, 2);
     const PackedLayer<Real> layer(dense, k.panel);
     const int xs = inputs + 1, ys = outputs + kSpare, fs = outputs + 2 * kSpare;
-    const std::vector<Real> x = numbers(rows * xs, 3), y0 = numbers(rows * ys, 4), f0 = numbers(rows * fs, 5);
+    const std::vector<Real> x = numbers(rows * xs, 3), y0 = numbers(rows * ys, 4),
+                            f0 = numbers(rows * fs, 5);
     std::vector<Real> y = y0, f = f0;
     k.dense(layer.view(), rows, {x.data(), xs}, {y.data(), ys}, epilogue, {f.data(), fs});
     const double tolerance = (sizeof(Real) == 4 ? 1e-6 : 1e-14) * (1 + inputs);
@@ -65,7 +67,8 @@ TYPED_TEST(DenseKernel, IsMatrixTimesVector) {
     for (const int outputs : {16, 32, 48, 80})
       for (const int inputs : {1, 5, 16, 37})
         for (int rows = 0; rows <= 26; ++rows)
-          for (const Epilogue epilogue : {Epilogue::Store, Epilogue::Add, Epilogue::Silu, Epilogue::Multiply})
+          for (const Epilogue epilogue :
+               {Epilogue::Store, Epilogue::Add, Epilogue::Silu, Epilogue::Multiply})
             this->check(isa, inputs, outputs, rows, (rows + inputs) % 2 == 0, epilogue);
 }
 
@@ -97,13 +100,16 @@ TYPED_TEST(DenseKernel, SiluHoldsOverTheWholeRange) {
   for (const Isa isa : available_isas()) {
     const Kernels<Real> &k = kernels<Real>(isa);
     const PackedLayer<Real> layer(dense, k.panel);
-    for (const double z : {0.0, 1e-8, 0.3, -0.3, 5.0, -5.0, 40.0, -40.0, 90.0, -90.0, 1000.0, -1000.0}) {
+    for (const double z :
+         {0.0, 1e-8, 0.3, -0.3, 5.0, -5.0, 40.0, -40.0, 90.0, -90.0, 1000.0, -1000.0}) {
       const Real x = static_cast<Real>(z);
       Real y[16], slope[16];
       k.dense(layer.view(), 1, {&x, 1}, {y, 16}, Epilogue::Silu, {slope, 16});
-      const double sigma = 1 / (1 + std::exp(-double(x))), tolerance = sizeof(Real) == 4 ? 1e-6 : 1e-14;
+      const double sigma = 1 / (1 + std::exp(-double(x))),
+                   tolerance = sizeof(Real) == 4 ? 1e-6 : 1e-14;
       EXPECT_NEAR(y[0], x * sigma, tolerance * (1 + std::fabs(x))) << name(isa) << " at " << z;
-      EXPECT_NEAR(slope[0], sigma * (1 + x * (1 - sigma)), tolerance * 10) << name(isa) << " at " << z;
+      EXPECT_NEAR(slope[0], sigma * (1 + x * (1 - sigma)), tolerance * 10)
+          << name(isa) << " at " << z;
     }
     const Real nan = static_cast<Real>(NAN);
     Real y[16], slope[16];

@@ -7,6 +7,7 @@
 #include "diagnostics.h"
 #include "differences.h"
 #include "neighbour_search.h"
+#include "potential_writer.h"
 
 namespace mlff::test {
 namespace {
@@ -56,7 +57,9 @@ class Physics : public testing::TestWithParam<Case>, protected NetworkTest {
 
   double angstrom() const { return 1.0 / potential.length_in_angstrom; }
   /// The fixture's structures: molecules, pairs, a triclinic box, a cell below the cutoff.
-  std::vector<Reference> structures() const { return load_references(GetParam().fixture, potential); }
+  std::vector<Reference> structures() const {
+    return load_references(GetParam().fixture, potential);
+  }
   System molecule() const { return structure("molecule"); }
   System triclinic() const { return structure("triclinic_box"); }
   System structure(const std::string &name) const {
@@ -77,7 +80,8 @@ INSTANTIATE_TEST_SUITE_P(Backends, Physics, testing::ValuesIn(cases()),
 TEST_P(Physics, ForcesAreMinusTheGradient) {
   for (const Filters filters : {Filters::Exact, Filters::Spline}) {
     const std::unique_ptr<Network> net = network(Precision::Double, filters);
-    // Across a knot of a spline table the third derivative jumps, so that the step has to be small there.
+    // Across a knot of a spline table the third derivative jumps, so that the step has to be small
+    // there.
     const double h = (filters == Filters::Exact ? 5e-4 : 6e-5) * angstrom();
     for (const Reference &reference : structures()) {
       SCOPED_TRACE(reference.name + (filters == Filters::Exact ? ", exact" : ", spline"));
@@ -111,9 +115,10 @@ TEST_P(Physics, VirialIsMinusTheStrainDerivative) {
       const System system = structure(name);
       const Evaluation found = evaluate(*net, system);
       std::array<double, 9> sum{};
-      for (std::size_t k = 0; k < found.atomic_virial.size(); ++k) sum[k % 9] += found.atomic_virial[k];
+      for (std::size_t k = 0; k < found.atomic_virial.size(); ++k)
+        sum[k % 9] += found.atomic_virial[k];
       const double scale = std::fmax(1.0, largest({found.virial.begin(), found.virial.end()}));
-      for (int k = 0; k < 9; k += potential.channels > 24 ? 4 : 1) {
+      for (int k = 0; k<9; k += potential.channels> 24 ? 4 : 1) {
         // dE/d(strain) with x_to += strain x_from is the sum of r_from dE/dr_to.
         const double slope = derivative_near(
             -sum[k],
@@ -142,6 +147,30 @@ TEST_P(Physics, AtomicEnergiesSumToTheEnergy) {
   }
 }
 
+TEST_P(Physics, APairSharesItsVirialEqually) {
+  const std::unique_ptr<Network> net = network();
+  const Evaluation found = evaluate(*net, structure("two_atoms"));
+  const double scale = largest(found.atomic_virial);
+  EXPECT_GT(scale, 0.0);
+  for (int k = 0; k < 9; ++k)
+    EXPECT_NEAR(found.atomic_virial[k], found.atomic_virial[9 + k], 1e-13 * scale);
+}
+
+/// A chain of three: the middle atom has half of both pairs, an outer one half of its own.
+TEST_P(Physics, AChainSharesItsVirialByPairs) {
+  const std::unique_ptr<Network> net = network();
+  const double r = 0.7 * net->cutoff();  // the outer atoms do not see each other
+  System chain;
+  chain.elements = {0, static_cast<int>(potential.elements.size()) - 1, 0};
+  chain.positions = {0, 0, 0, r, 0, 0, 2 * r, 0, 0};
+  const Evaluation found = evaluate(*net, chain);
+  EXPECT_GT(std::fabs(found.atomic_virial[9]), 0.0);
+  EXPECT_NEAR(found.atomic_virial[9], 0.5 * found.virial[0], 1e-12 * std::fabs(found.virial[0]));
+  // Of one pair, the force on the outer atom is all there is: w = r f, half of it for either end.
+  EXPECT_NEAR(found.atomic_virial[0], -0.5 * r * found.forces[0],
+              1e-12 * std::fabs(found.virial[0]));
+}
+
 TEST_P(Physics, NoNetForceAndNoNetTorque) {
   const std::unique_ptr<Network> net = network(Precision::Double, Filters::Spline);
   for (const Reference &reference : structures()) {
@@ -152,7 +181,8 @@ TEST_P(Physics, NoNetForceAndNoNetTorque) {
     for (std::size_t i = 0; i < x.size(); i += 3)
       for (int c = 0; c < 3; ++c) {
         force[c] += forces[i + c];
-        torque[c] += x[i + (c + 1) % 3] * forces[i + (c + 2) % 3] - x[i + (c + 2) % 3] * forces[i + (c + 1) % 3];
+        torque[c] += x[i + (c + 1) % 3] * forces[i + (c + 2) % 3] -
+                     x[i + (c + 2) % 3] * forces[i + (c + 1) % 3];
       }
     for (int c = 0; c < 3; ++c) {
       EXPECT_NEAR(force[c], 0.0, 1e-12 * scale) << reference.name;
@@ -161,6 +191,36 @@ TEST_P(Physics, NoNetForceAndNoNetTorque) {
       }
     }
   }
+}
+
+/// Read-outs of no, one and three hidden layers; the fixtures have one or two.
+TEST(ReadOuts, OfAnyDepthHaveConsistentForces) {
+  const std::vector<std::vector<std::size_t>> depths = {{}, {5}, {17, 3, 20}};
+  for (const Backend &backend : backends())
+    for (const std::vector<std::size_t> &hidden : depths) {
+      SCOPED_TRACE(testing::Message() << backend.name << ", " << hidden.size() << " hidden layers");
+      WriterOptions options;
+      options.hidden = hidden;
+      const Potential potential = random_potential(options);
+      const std::unique_ptr<Network> net =
+          backend.create(potential, options_for(potential, Precision::Double, Filters::Exact));
+      System system = random_cluster(potential, 6, 1);
+      const Evaluation found = evaluate(*net, system);
+      EXPECT_GT(root_mean_square(found.forces), 1e-4);
+      for (std::size_t k = 0; k < found.forces.size(); ++k) {
+        const double here = system.positions[k];
+        const double slope = derivative_near(
+            -found.forces[k],
+            [&](double step) {
+              system.positions[k] = here + step;
+              return evaluate(*net, system).energy;
+            },
+            5e-4, 1e-9);
+        system.positions[k] = here;
+        EXPECT_NEAR(found.forces[k], -slope, 1e-9 * (1 + largest(found.forces)))
+            << "component " << k;
+      }
+    }
 }
 
 // ------------------------------------------------------------------------ invariances
@@ -189,7 +249,8 @@ TEST_P(Physics, RotationTurnsForcesAndVirial) {
     System turned;
     turned.positions = here.forces;
     turned = transformed(turned, R);
-    EXPECT_LT(largest_difference(turned.positions, there.forces), 1e-10 * (1 + largest(here.forces)));
+    EXPECT_LT(largest_difference(turned.positions, there.forces),
+              1e-10 * (1 + largest(here.forces)));
     const auto matrix = [](const std::array<double, 6> &w) {
       return std::array<double, 9>{w[0], w[3], w[4], w[3], w[1], w[5], w[4], w[5], w[2]};
     };
@@ -232,7 +293,8 @@ TEST_P(Physics, FarCopiesAddUp) {
   const std::unique_ptr<Network> net = network();
   const System one = molecule();
   const Evaluation single = evaluate(*net, one);
-  const Evaluation two = evaluate(*net, side_by_side(one, moved(one, {100 * angstrom(), 0.0, 0.0})));
+  const Evaluation two =
+      evaluate(*net, side_by_side(one, moved(one, {100 * angstrom(), 0.0, 0.0})));
   EXPECT_NEAR(two.energy, 2 * single.energy, 1e-11 * (1 + std::fabs(single.energy)));
   EXPECT_LT(largest_difference(two.forces, joined({single.forces, single.forces})),
             1e-10 * (1 + largest(single.forces)));
@@ -250,7 +312,8 @@ TEST_P(Physics, ADoubledBoxHasTwiceOfEverything) {
     EXPECT_NEAR(doubled.virial[k], 2 * single.virial[k], 1e-10 * (1 + std::fabs(single.virial[k])));
   for (std::size_t k = 0; k < single.forces.size(); ++k) {
     EXPECT_NEAR(doubled.forces[k], single.forces[k], 1e-10 * (1 + largest(single.forces)));
-    EXPECT_NEAR(doubled.forces[k + single.forces.size()], single.forces[k], 1e-10 * (1 + largest(single.forces)));
+    EXPECT_NEAR(doubled.forces[k + single.forces.size()], single.forces[k],
+                1e-10 * (1 + largest(single.forces)));
   }
 }
 
@@ -278,7 +341,8 @@ TEST_P(Physics, EnergyAndForcesAreSmoothAtTheCutoff) {
       continue;
     }
     EXPECT_LT(jump, 1e-10 * (1 + largest(outside.forces)));
-    EXPECT_LT(largest_difference(inside.forces, outside.forces), 1e-5 * (1 + largest(outside.forces)));
+    EXPECT_LT(largest_difference(inside.forces, outside.forces),
+              1e-5 * (1 + largest(outside.forces)));
   }
 }
 
@@ -360,10 +424,12 @@ System with_strangers(const System &system) {
   for (int i = 0; i < system.size(); ++i) {
     if (i % 3 == 0) {
       crowd.elements.push_back(-1);
-      for (int c = 0; c < 3; ++c) crowd.positions.push_back(system.positions[3 * i + c] + 0.2 + 0.1 * c);
+      for (int c = 0; c < 3; ++c)
+        crowd.positions.push_back(system.positions[3 * i + c] + 0.2 + 0.1 * c);
     }
     crowd.elements.push_back(system.elements[i]);
-    crowd.positions.insert(crowd.positions.end(), &system.positions[3 * i], &system.positions[3 * i] + 3);
+    crowd.positions.insert(crowd.positions.end(), &system.positions[3 * i],
+                           &system.positions[3 * i] + 3);
   }
   return crowd;
 }
@@ -373,7 +439,8 @@ TEST_P(Physics, StrangersAreIgnored) {
   const System system = triclinic(), crowd = with_strangers(system);
   const Evaluation alone = evaluate(*net, system), found = evaluate(*net, crowd);
   EXPECT_NEAR(found.energy, alone.energy, 1e-12 * (1 + std::fabs(alone.energy)));
-  for (int k = 0; k < 6; ++k) EXPECT_NEAR(found.virial[k], alone.virial[k], 1e-10 * (1 + largest(alone.forces)));
+  for (int k = 0; k < 6; ++k)
+    EXPECT_NEAR(found.virial[k], alone.virial[k], 1e-10 * (1 + largest(alone.forces)));
   int i = 0;
   for (int k = 0; k < crowd.size(); ++k) {
     const bool stranger = crowd.elements[k] < 0;
@@ -395,7 +462,8 @@ TEST_P(Physics, OnlyListedAtomsAct) {
   for (int i = 1; i < system.size(); i += 2) {
     centres.push_back(i);
     half.elements.push_back(system.elements[i]);
-    half.positions.insert(half.positions.end(), &system.positions[3 * i], &system.positions[3 * i] + 3);
+    half.positions.insert(half.positions.end(), &system.positions[3 * i],
+                          &system.positions[3 * i] + 3);
   }
   NeighbourList list = structure.list();
   list.centres = static_cast<int>(centres.size());

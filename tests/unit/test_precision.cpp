@@ -30,8 +30,8 @@ class PrecisionOf : public testing::TestWithParam<Case>, protected NetworkTest {
 INSTANTIATE_TEST_SUITE_P(Backends, PrecisionOf, testing::ValuesIn(cases()),
                          [](const auto &info) { return case_name(info.param); });
 
-/// Random weights have energies that differ from atom to atom by some eV, as trained ones have; what a type
-/// of number can resolve goes with that spread.
+/// Random weights have energies that differ from atom to atom by some eV, as trained ones have;
+/// what a type of number can resolve goes with that spread.
 double spread(const std::vector<double> &x) {
   double mean = 0.0;
   for (const double value : x) mean += value / x.size();
@@ -47,13 +47,14 @@ TEST_P(PrecisionOf, SingleAndMixedFollowDouble) {
       const std::unique_ptr<Network> net = network(precision, filters);
       const Tolerances allowed = tolerances(precision);
       for (const System &system : systems()) {
-        SCOPED_TRACE(testing::Message()
-                     << (precision == Precision::Single ? "single" : "mixed") << ", "
-                     << (filters == Filters::Exact ? "exact" : "spline") << ", " << system.size() << " atoms");
+        SCOPED_TRACE(testing::Message() << (precision == Precision::Single ? "single" : "mixed")
+                                        << ", " << (filters == Filters::Exact ? "exact" : "spline")
+                                        << ", " << system.size() << " atoms");
         const Evaluation exact = evaluate(*reference, system), found = evaluate(*net, system);
         const double unit = std::fmax(1.0, spread(exact.atomic_energies) * potential.energy_in_eV);
         const double force = root_mean_square(exact.forces);
-        EXPECT_LT(std::fabs(in_eV_per_atom(found.energy - exact.energy, system)), allowed.energy * unit);
+        EXPECT_LT(std::fabs(in_eV_per_atom(found.energy - exact.energy, system)),
+                  allowed.energy * unit);
         EXPECT_LT(largest_difference(found.forces, exact.forces), allowed.forces * force);
         EXPECT_LT(root_mean_square_difference(found.forces, exact.forces), 1e-5 * force);
         std::vector<double> w(found.virial.begin(), found.virial.end());
@@ -83,10 +84,12 @@ TEST_P(PrecisionOf, SplinesFollowExactFilters) {
 /// The potentials that ship.
 std::vector<std::string> shipped_potentials() {
   std::vector<std::string> files;
-  for (const auto &entry : std::filesystem::recursive_directory_iterator(MLFF_SOURCE_DIR "/potentials")) {
+  for (const auto &entry :
+       std::filesystem::recursive_directory_iterator(MLFF_SOURCE_DIR "/potentials")) {
     std::string line;
     std::ifstream file(entry.path());
-    if (entry.path().extension() == ".yaml" && std::getline(file, line) && line.rfind("# DATE:", 0) == 0)
+    if (entry.path().extension() == ".yaml" && std::getline(file, line) &&
+        line.rfind("# DATE:", 0) == 0)
       files.push_back(entry.path().string());
   }
   return files;
@@ -97,7 +100,8 @@ std::vector<System> shaken_check_structure(const Potential &potential) {
   std::mt19937 random(1);
   const double most = 0.05 / potential.length_in_angstrom;
   std::uniform_real_distribution<double> shift(-most, most);
-  std::vector<System> all(4, System{potential.check.positions, potential.check.elements, potential.check.cell});
+  std::vector<System> all(
+      4, System{potential.check.positions, potential.check.elements, potential.check.cell});
   for (std::size_t k = 1; k < all.size(); ++k)
     for (double &x : all[k].positions) x += shift(random);
   return all;
@@ -116,7 +120,8 @@ TEST(ShippedPotentials, KeepTheTargets) {
       for (const System &system : systems) {
         SCOPED_TRACE(file + " on " + backend.name);
         const auto result = [&](Precision precision, Filters filters) {
-          return evaluate(*backend.create(potential, options_for(potential, precision, filters)), system);
+          return evaluate(*backend.create(potential, options_for(potential, precision, filters)),
+                          system);
         };
         const double eV_per_atom = potential.energy_in_eV / system.size();
         const Evaluation exact = result(Precision::Double, Filters::Exact);
@@ -144,7 +149,8 @@ TEST_P(PrecisionOf, BackendsAgreeInDoublePrecision) {
     const Tolerances allowed = tolerances(Precision::Double);
     EXPECT_LT(std::fabs(in_eV_per_atom(here.energy - first.energy, system)),
               allowed.energy * (1 + largest(first.atomic_energies)));
-    EXPECT_LT(largest_difference(here.forces, first.forces), allowed.forces * root_mean_square(first.forces));
+    EXPECT_LT(largest_difference(here.forces, first.forces),
+              allowed.forces * root_mean_square(first.forces));
   }
 }
 

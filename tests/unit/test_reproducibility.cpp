@@ -14,7 +14,8 @@ class Reproducibility : public testing::TestWithParam<Case>, protected NetworkTe
   Reproducibility() : NetworkTest(GetParam()) {}
 
   std::vector<System> systems() const {
-    return {random_liquid(potential, potential.channels > 24 ? 50 : 100, 1), random_cluster(potential, 7, 2), random_cluster(potential, 49, 3)};
+    return {random_liquid(potential, potential.channels > 24 ? 50 : 100, 1),
+            random_cluster(potential, 7, 2), random_cluster(potential, 49, 3)};
   }
 };
 
@@ -39,9 +40,11 @@ TEST_P(Reproducibility, RepeatsAndOtherSystemsInBetweenChangeNoBit) {
   for (const auto &[precision, filters] : modes) {
     const std::unique_ptr<Network> net = network(precision, filters);
     std::vector<Evaluation> first;
-    for (const System &system : all) first.push_back(evaluate(*network(precision, filters), system));
+    for (const System &system : all)
+      first.push_back(evaluate(*network(precision, filters), system));
     for (int round = 0; round < 2; ++round)
-      for (std::size_t k = 0; k < all.size(); ++k) expect_same_bits(evaluate(*net, all[k]), first[k]);
+      for (std::size_t k = 0; k < all.size(); ++k)
+        expect_same_bits(evaluate(*net, all[k]), first[k]);
   }
 }
 
