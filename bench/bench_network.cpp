@@ -76,7 +76,7 @@ void register_all(const std::string &architecture, const Potential &potential, c
                                     filters_name + "/" + name(isa) + "/" + std::to_string(threads);
           benchmark::RegisterBenchmark(title.c_str(), [&potential, &system, options](auto &state) {
             evaluate(state, potential, system, options);
-          })->UseRealTime()->Unit(benchmark::kMillisecond);
+          })->MeasureProcessCPUTime()->UseRealTime()->Unit(benchmark::kMillisecond);
         }
 }
 

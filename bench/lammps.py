@@ -1,0 +1,154 @@
+"""Whole MD steps in LAMMPS: NVE of the benchmark's systems, neighbour lists included.
+
+    python bench/lammps.py FOLDER LMP PLUGIN [MPIRUN]
+
+FOLDER is what bench/make_system.py wrote. The potentials with random weights bind nothing: a few steps from
+300 K are run, which leave the density as it is, with the settings of a real run (units metal, 0.5 fs, skin 1
+Angstrom, neighbour lists made anew every 10 steps). Benzene runs with the potential that ships.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from make_system import ELEMENTS, System, read_systems  # noqa: E402
+
+MASSES = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999}
+BENZENE_POTENTIAL = ROOT / "potentials" / "chno-small" / "chno-small.yaml"
+BENZENE_DATA = ROOT / "examples" / "benzene" / "benzene.data"
+WARM_UP = 20  # steps
+MARGIN = 20.0  # Angstrom around a molecule
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to run a system; `system` is a name of systems.txt or "benzene"."""
+
+    system: str
+    precision: str = "single"
+    ranks: int = 1
+    threads: int = 1
+
+    @property
+    def cores(self) -> int:
+        return self.ranks * self.threads
+
+
+@dataclass
+class Programs:
+    lmp: Path
+    plugin: Path
+    mpirun: Path | None = None
+
+
+def write_data(path: Path, system: System) -> None:
+    """A data file whose types are ELEMENTS."""
+    low, high = np.zeros(3), np.full(3, system.edge)
+    if not system.edge:
+        low, high = system.positions.min(axis=0) - MARGIN, system.positions.max(axis=0) + MARGIN
+    lines = [system.name, "", f"{len(system.elements)} atoms", f"{len(ELEMENTS)} atom types"]
+    lines += [f"{low[d]:.17g} {high[d]:.17g} {x}lo {x}hi" for d, x in enumerate("xyz")]
+    lines += ["", "Masses", ""] + [f"{k + 1} {MASSES[e]}" for k, e in enumerate(ELEMENTS)]
+    lines += ["", "Atoms # atomic", ""]
+    for k, (element, x) in enumerate(zip(system.elements, system.positions)):
+        lines.append(f"{k + 1} {element + 1} {x[0]:.17g} {x[1]:.17g} {x[2]:.17g}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def script(case: Case, data: Path, potential: Path, elements: list[str], plugin: Path, steps: int) -> str:
+    """An NVE run; threads are the pair style's own."""
+    return f"""
+plugin load {plugin}
+units metal
+atom_style atomic
+read_data {data}
+pair_style mlff/student precision {case.precision} threads {case.threads}
+pair_coeff * * {potential} {' '.join(elements)}
+neighbor 1.0 bin
+neigh_modify every 10 delay 0 check no
+velocity all create 300 20261 mom yes rot yes dist gaussian
+fix 1 all nve
+timestep 0.0005
+thermo {max(steps, WARM_UP)}
+run {WARM_UP}
+run {steps}
+"""
+
+
+def parse(output: str) -> dict[str, float]:
+    """The last run's timing breakdown: seconds of wall and CPU time a step, and shares of the wall time."""
+    loop = re.findall(r"^Loop time of (\S+) on (\d+) procs for (\d+) steps with (\d+) atoms", output, re.M)
+    use = re.findall(r"^([\d.]+)% CPU use with (\d+) MPI tasks x (\d+|no) OpenMP", output, re.M)
+    if not loop:
+        raise RuntimeError(f"LAMMPS printed no loop time:\n{output[-2000:]}")
+    seconds, ranks, steps, atoms = float(loop[-1][0]), *map(int, loop[-1][1:])
+    last = output[output.rindex("Loop time of") :]
+    shares = {
+        name.lower(): float(share) / 100
+        for name, share in re.findall(r"^(Pair|Neigh|Comm|Modify|Output|Other) .*\|\s*([\d.]+)\s*$", last, re.M)
+    }
+    cpu = seconds * ranks * float(use[-1][0]) / 100 if use else float("nan")
+    return {"wall": seconds / steps, "cpu": cpu / steps, "atoms": atoms, "steps": steps, "shares": shares}
+
+
+def run(case: Case, folder: Path, programs: Programs, seconds: float, rate: float) -> dict:
+    """Runs a case for about this long, given its expected rate in atom-steps per second."""
+    if case.system == "benzene":
+        data, potential, elements, atoms = BENZENE_DATA, BENZENE_POTENTIAL, ["C", "H"], 12
+    else:
+        system = next(s for s in read_systems(folder) if s.name == case.system)
+        data, potential, elements = folder / f"{system.name}.data", folder / "painn.yaml", ELEMENTS
+        write_data(data, system)
+        atoms = len(system.elements)
+    steps = int(min(1000, max(20, seconds * rate / atoms))) // 10 * 10
+    path = folder / f"in.{case.system}"
+    path.write_text(script(case, data, potential, elements, programs.plugin, steps))
+    command = [str(programs.lmp), "-in", str(path), "-log", "none"]
+    if case.ranks > 1:
+        command = [str(programs.mpirun), "-np", str(case.ranks), *command]
+    # OMP_NUM_THREADS also makes LAMMPS report the CPU use of all threads.
+    done = subprocess.run(
+        command,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | {"OMP_NUM_THREADS": str(case.threads)},
+    )
+    if done.returncode:
+        raise RuntimeError(f"LAMMPS stopped in {case}:\n{done.stdout[-2000:]}")
+    return asdict(case) | parse(done.stdout)
+
+
+def cases(mpi: bool, quick: bool) -> list[Case]:
+    """What is run: every system in single precision, one box in the others; 1 rank, 2 ranks, 1 rank of 2 threads."""
+    systems = ["molecule_20", "molecule_100", "box_216", "box_1728"]
+    if BENZENE_POTENTIAL.exists():
+        systems.insert(0, "benzene")
+    layouts = [(1, 1), (2, 1), (1, 2)] if mpi else [(1, 1), (1, 2)]
+    if quick:
+        systems = [s for s in systems if s in ("benzene", "box_216")]
+    found = [Case(s, "single", *layout) for s in systems for layout in layouts]
+    return found + [Case("box_216", p, *layout) for p in ("mixed", "double") for layout in layouts]
+
+
+def main(folder: Path, programs: Programs) -> None:
+    for case in cases(programs.mpirun is not None, quick=False):
+        print(json.dumps(run(case, folder, programs, 1.0, 5000.0)), flush=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (4, 5):
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), Programs(*(Path(argument) for argument in sys.argv[2:])))
