@@ -7,9 +7,9 @@ Both take, for N atoms and E directed edges of any number of molecules at once,
 - edge_vec [E, 3]: r_j - r_i in the potential's length unit;
 
 and return the atoms' energies [N] without `atomic_energies`, which `atom_energies` adds in double
-precision. Edges at or beyond the cutoff contribute exactly nothing in PaiNN, so a batch can be padded
-with them. Equations and names: doc/potential_format.md; K. T. Schütt, O. T. Unke, M. Gastegger, ICML
-2021, in the form of SchNetPack 2.
+precision. Edges at or beyond the cutoff contribute exactly nothing in PaiNN, so a batch can be
+padded with them. Equations and names: doc/potential_format.md; K. T. Schütt, O. T. Unke,
+M. Gastegger, ICML 2021, in the form of SchNetPack 2.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ class PaiNN(nn.Module):
         self.channels, self.layers, self.epsilon = F, layers, epsilon
         self.shared_interactions, self.shared_filters = shared_interactions, shared_filters
         self.embedding = nn.Embedding(len(self.elements), F)
-        self.register_buffer("atomic_energies", torch.zeros(len(self.elements), dtype=torch.float64))
+        self.register_buffer(
+            "atomic_energies", torch.zeros(len(self.elements), dtype=torch.float64)
+        )
         self.radial = Radial(K, cutoff, radial_functions, cutoff_function)
         self.filter = nn.Linear(K, 3 * F * (1 if shared_filters else layers))
         self.phi = _repeat([stack([F, F, 3 * F]) for _ in range(own)], layers)
@@ -127,7 +129,8 @@ class PaiNN(nn.Module):
 
 class MlffDistiller(nn.Module):
     """The published MLFF-Distiller student, with the two defects that belong to its weights: the
-    filter stack comes after the cutoff, and `mixing` mixes Cartesian axes (doc of the design, 2)."""
+    filter stack comes after the cutoff, and `mixing` mixes Cartesian axes (doc of the design, 2).
+    """
 
     architecture = "mlff-distiller"
 
@@ -146,7 +149,9 @@ class MlffDistiller(nn.Module):
         self.elements = list(elements)
         self.channels, self.layers = F, layers
         self.embedding = nn.Embedding(len(self.elements), F)
-        self.register_buffer("atomic_energies", torch.zeros(len(self.elements), dtype=torch.float64))
+        self.register_buffer(
+            "atomic_energies", torch.zeros(len(self.elements), dtype=torch.float64)
+        )
         self.radial = Radial(K, cutoff, radial_functions)
         self.radial.widths.fill_(cutoff / K / math.sqrt(2.0))
         self.filter = nn.ModuleList([stack([K, F, 3 * F]) for _ in range(layers)])
@@ -204,11 +209,11 @@ def energies_and_forces(
     return energies, forces, -(vec.detach().T @ gradient)
 
 
-# ----------------------------------------------------------------------- to and from potential files
+# --------------------------------------------------------------------- to and from potential files
 
 
 def to_potential(network: nn.Module, dtype: str = "float32", **header: object) -> Potential:
-    """The network as a Potential; `header` sets its other fields (provenance, check, units, …)."""
+    """The network as a Potential; `header` sets its other fields (provenance, check, …)."""
     options = {}
     if isinstance(network, PaiNN):
         names = ("epsilon", "shared_interactions", "shared_filters")
@@ -265,7 +270,7 @@ def from_potential(potential: Potential, dtype: torch.dtype = torch.float64) -> 
 
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:
-    """The network's tensors (views, not copies) under the names of the potential file, in its order."""
+    """The network's tensors (views, not copies) under their names in a potential file, in order."""
     found = {"embedding": network.embedding.weight, "atomic_energies": network.atomic_energies}
     names = ("centers", "widths") if network.radial.gaussian else ("frequencies",)
     found |= {f"radial.{name}": getattr(network.radial, name) for name in names}

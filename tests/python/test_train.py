@@ -69,12 +69,13 @@ def changed(**training):
         ("training.steps", True, "training.steps: must be of type int"),
         ("training.steps", 0, "training.steps: must be above zero"),
         ("training.ema", 1.0, "training.ema: must be in [0, 1)"),
+        ("training.criterion", "rmse", "'rmse' is not known; known: loss, force_mae"),
         ("training.schedule", "linear", "'linear' is not known; known: cosine, plateau"),
         ("split.by", "day", "split.by: 'day' is not known"),
         ("split.test_molecules", ["benzene"], "'benzene' is not known; known: water, methane"),
         ("split.test", 0.95, "both together below 1"),
         ("network.architecture", "schnet", "network.architecture: 'schnet' is not known"),
-        ("data.sampling", [{"kind": "md", "frames": 1}], "data.sampling[0].temperatures: is missing"),
+        ("data.sampling", [{"kind": "md", "frames": 1}], "sampling[0].temperatures: is missing"),
         ("data.sampling", [{"kind": "rattle", "frames": 1}], "data.sampling[0].range: must be"),
         ("data.molecules", [{"name": "x"}], "data.molecules[0].structure: is missing"),
         ("data.file", None, "data.file: must be of type str"),
@@ -134,7 +135,9 @@ def test_labels_are_the_teachers(toy):
     offsets = frames.offsets
     for k in np.linspace(0, len(frames) - 1, 15).astype(int):
         part = slice(offsets[k], offsets[k + 1])
-        atoms = Atoms(frames.numbers[part], frames.positions[part], calculator=make_teacher(toy.teacher))
+        atoms = Atoms(
+            frames.numbers[part], frames.positions[part], calculator=make_teacher(toy.teacher)
+        )
         assert atoms.get_potential_energy() == pytest.approx(frames.energies[k], abs=1e-4)
         np.testing.assert_allclose(atoms.get_forces(), frames.forces[part], atol=1e-4)
 
@@ -167,7 +170,11 @@ def test_split_keeps_together_what_belongs_together(toy, by):
     parts = split_frames(frames, Split(by=by, validation=0.2, test=0.2), seed=1)
     together = np.concatenate(list(parts.values()))
     assert sorted(together) == list(range(len(frames)))
-    unit = {"frame": np.arange(len(frames)), "trajectory": frames.trajectories, "molecule": frames.groups}
+    unit = {
+        "frame": np.arange(len(frames)),
+        "trajectory": frames.trajectories,
+        "molecule": frames.groups,
+    }
     where = {name: set(unit[by][index]) for name, index in parts.items()}
     assert not where["train"] & where["validation"]
     assert not where["train"] & where["test"]
@@ -244,6 +251,26 @@ def test_resume_is_the_uninterrupted_run(toy, fitted, tmp_path, monkeypatch, sto
     assert strip(second) == strip(fitted)
 
 
+def test_the_criterion_chooses_the_weights(toy, tmp_path, monkeypatch):
+    import mlff_student.train.fit as module
+
+    config = parse_config(changed(criterion="force_mae"), toy.folder)
+    fit = module.Fit(config, tmp_path)
+    original, values, averages = module.errors, iter([3.0, 1.0, 2.0]), []
+
+    def errors(found):
+        averages.append({name: t.clone() for name, t in fit.step.average.items()})
+        return {**original(found), "force_mae_meV_per_A": next(values)}
+
+    monkeypatch.setattr(module, "errors", errors)
+    fit.run(progress=False)
+    assert fit.history[2]["validation_loss"] < fit.history[1]["validation_loss"]
+    for name, tensor in averages[1].items():
+        assert np.array_equal(tensor, fit.best[name])
+    written = Potential.read(tmp_path / "toy.yaml").provenance["training"]
+    assert (written["criterion"], written["best_step"]) == ("force_mae", 32)
+
+
 def _interrupt(fit):
     fit.save()
     raise KeyboardInterrupt
@@ -273,6 +300,91 @@ def test_export_agrees_with_the_reference_and_says_where_it_comes_from(toy, fitt
     assert stated["energy_mae_meV_per_atom"] == pytest.approx(1e3 * np.abs(energy).mean(), abs=2e-4)
     expected = 1e3 * np.abs(np.concatenate(force)).mean()
     assert stated["force_mae_meV_per_A"] == pytest.approx(expected, abs=2e-4)
+
+
+def _random_network(seed=0):
+    torch = pytest.importorskip("torch", reason="fitting needs PyTorch")
+    from mlff_student.networks import PaiNN
+
+    torch.manual_seed(seed)
+    return PaiNN(["H", "C", "O"], 8, 2, 6, 4.0).double()
+
+
+def _labelled_by_network(toy, network):
+    """Some frames whose labels are the network's, computed by the NumPy reference; their batch."""
+    import torch
+
+    from mlff_student.networks import to_potential
+    from mlff_student.train.batches import make_batch
+
+    frames = Frames.load(toy.data_path)
+    frames = frames.take(np.arange(0, len(frames), 7))
+    frames.positions, frames.forces = frames.positions.astype(float), frames.forces.astype(float)
+    potential, offsets = to_potential(network, "float64"), frames.offsets
+    for k in range(len(frames)):
+        part = slice(offsets[k], offsets[k + 1])
+        result = evaluate(potential, frames.numbers[part].tolist(), frames.positions[part])
+        frames.energies[k], frames.forces[part] = result.energy, result.forces
+    to = {"dtype": torch.float64, "device": "cpu"}
+    return frames, make_batch(frames, ["H", "C", "O"], np.zeros(3), 4.0, **to)
+
+
+def test_loss_of_known_deviations(toy):
+    network = _random_network()
+    from mlff_student.train.step import frame_losses, residuals
+
+    frames, batch = _labelled_by_network(toy, network)
+    assert len(set(frames.counts)) > 1
+    settings = parse_config(changed(energy_weight=3.0, force_weight=2.0)).training
+    perfect = frame_losses(*residuals(network, batch, True), settings)
+    assert perfect.detach().numpy() == pytest.approx(0.0, abs=1e-18)
+    batch.energies -= 0.5  # eV, of a frame
+    batch.forces[:, 0] += 0.1  # eV/Angstrom, each component of the first atom
+    losses = frame_losses(*residuals(network, batch, True), settings).detach().numpy()
+    n = frames.counts
+    np.testing.assert_allclose(losses, 3.0 * (0.5 / n) ** 2 + 2.0 * 0.03 / (3 * n), rtol=1e-10)
+
+
+def test_a_step_is_adams_and_moves_the_average(toy):
+    network = _random_network()
+    import torch
+
+    from mlff_student.train.step import Step, frame_losses, residuals
+
+    _, batch = _labelled_by_network(toy, _random_network(seed=1))
+    settings = parse_config(changed(batch_size=4, clip=0.0)).training
+    step = Step(network, batch, settings)
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    index = torch.tensor([0, 2, 3, 5])
+    loss = frame_losses(*residuals(network, batch.select(index), True), settings).mean()
+    gradients = torch.autograd.grad(loss, list(network.parameters()))
+    step(index, 1e-3, 0.25)
+    assert float(step.loss_sum) == pytest.approx(float(loss.detach()), rel=1e-12)
+    for (name, p), gradient in zip(network.named_parameters(), gradients):
+        moved = gradient.abs() > 1e-4  # Adam's first step has the length of the learning rate
+        expected = before[name] - 1e-3 * gradient.sign()
+        np.testing.assert_allclose(p.detach()[moved], expected[moved], rtol=0, atol=1e-6)
+        average = before[name] + 0.25 * (p.detach() - before[name])
+        np.testing.assert_allclose(step.average[name], average, rtol=1e-12, atol=1e-15)
+
+
+def test_the_traced_step_computes_the_same(toy, monkeypatch):
+    """What fusion: compile hands to torch.compile, without the compiler, which takes minutes."""
+    network = _random_network()
+    import torch
+
+    from mlff_student.train.step import Step
+
+    monkeypatch.setattr(torch, "compile", lambda function, **options: function)
+    _, batch = _labelled_by_network(toy, _random_network(seed=1))
+    settings = parse_config(changed(batch_size=4, fusion="compile")).training
+    step = Step(network, batch, settings)
+    chosen = batch.select(torch.tensor([1, 2, 4, 6]))
+    loss, gradients = step._gradients(chosen)
+    expected_loss, expected = step._eager_gradients(chosen)
+    torch.testing.assert_close(loss, expected_loss, rtol=1e-12, atol=0)
+    for a, b in zip(gradients, expected):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
 
 
 def test_padding_does_not_change_a_gradient(toy):

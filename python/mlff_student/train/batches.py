@@ -1,7 +1,7 @@
 """Frames as tensors of fixed shape on the training device, so that a batch is a few index_selects.
 
-Every frame is padded to A atoms and E edges. Padding atoms are not counted in the loss; padding edges
-lie beyond the cutoff, where PaiNN's filters are exactly zero.
+Every frame is padded to A atoms and E edges. Padding atoms are not counted in the loss; padding
+edges lie beyond the cutoff, where PaiNN's filters are exactly zero.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def species_rows(numbers: np.ndarray, elements: list[str]) -> np.ndarray:
     """Row of the embedding for each atomic number."""
     symbols = [SYMBOLS[n - 1] for n in np.unique(numbers)]
     if unknown := [s for s in symbols if s not in elements]:
-        raise ConfigError(f"data: {', '.join(unknown)} not among the elements {', '.join(elements)}")
+        raise ConfigError(
+            f"data: {', '.join(unknown)} not among the elements {', '.join(elements)}"
+        )
     table = np.full(len(SYMBOLS) + 1, -1)
     for row, symbol in enumerate(elements):
         table[SYMBOLS.index(symbol) + 1] = row

@@ -15,15 +15,27 @@ from .config import Config, ConfigError, load_config
 
 @click.command(name="train")
 @click.argument("config_file", metavar="CONFIG.yaml", type=click.Path(dir_okay=False))
-@click.option("--label-only", is_flag=True, help="Make the labelled frames and stop (no PyTorch needed).")
+@click.option(
+    "--label-only", is_flag=True, help="Make the labelled frames and stop (no PyTorch needed)."
+)
 @click.option("--train-only", is_flag=True, help="Use the labelled frames that are there.")
-@click.option("--export-only", is_flag=True, help="Write the potential and plot of the last checkpoint.")
-@click.option("--output", "-o", type=click.Path(file_okay=False), help="Run folder [CONFIG's folder/run].")
+@click.option(
+    "--export-only", is_flag=True, help="Write the potential and plot of the last checkpoint."
+)
+@click.option(
+    "--output", "-o", type=click.Path(file_okay=False), help="Run folder [CONFIG's folder/run]."
+)
 @click.option("--restart", is_flag=True, help="Ignore the checkpoint in the run folder.")
 @click.option("--time-limit", type=float, help="Stop after this many seconds, with a checkpoint.")
 @click.option("--steps", type=int, help="Replaces training.steps.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Replaces training.device.")
-@click.option("--fusion", type=click.Choice(["auto", "none", "graph", "compile"]), help="Replaces training.fusion.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Replaces training.device."
+)
+@click.option(
+    "--fusion",
+    type=click.Choice(["auto", "none", "graph", "compile"]),
+    help="Replaces training.fusion.",
+)
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 def command(
     config_file: str,
@@ -61,7 +73,9 @@ def _replace(config: Config, **training: object) -> Config:
 
 def _label(config: Config, progress: bool) -> None:
     if config.data_path.exists():
-        click.echo(f"{config.data_path}: labelled frames are there already; delete it to label anew")
+        click.echo(
+            f"{config.data_path}: labelled frames are there already; delete it to label anew"
+        )
         return
     try:
         from .label import label
@@ -93,4 +107,6 @@ def _train(
             f"step {fit.done}: validation energy {last['energy_mae_meV_per_atom']:.2f} meV/atom, "
             f"forces {last['force_mae_meV_per_A']:.1f} meV/Angstrom (mean absolute errors)"
         )
-    click.echo(f"{folder}: {'done' if finished else 'stopped by --time-limit; call again to go on'}")
+    click.echo(
+        f"{folder}: {'done' if finished else 'stopped by --time-limit; call again to go on'}"
+    )

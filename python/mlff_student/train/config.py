@@ -18,6 +18,7 @@ from .. import strict_yaml
 
 SAMPLERS = ("md", "normal_modes", "rattle", "stretch", "contact")
 SPLITS = ("frame", "trajectory", "molecule")
+CRITERIA = {"loss": "validation_loss", "force_mae": "force_mae_meV_per_A"}  # names in the history
 
 
 class ConfigError(ValueError):
@@ -38,7 +39,9 @@ class Molecule:
     """A structure that sampling starts from."""
 
     name: str
-    structure: str  # a name in ASE's g2 collection, or a file that ASE reads (relative to the config)
+    structure: (
+        str  # a name in ASE's g2 collection, or a file that ASE reads (relative to the config)
+    )
     repeats: int = 1  # multiplies the number of frames of every sampler
 
 
@@ -98,7 +101,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Training:
-    """The optimisation. Loss: energy_weight (dE/n)^2 + force_weight |dF|^2 / 3n, mean over frames."""
+    """The optimisation. The loss of a frame is energy_weight (dE/n)^2 + force_weight |dF|^2 / 3n."""
 
     steps: int = 100_000
     batch_size: int = 64  # frames
@@ -114,6 +117,7 @@ class Training:
     force_weight: float = 1.0  # Angstrom^2/eV^2
     clip: float = 1.0  # largest norm of the gradient; 0: none
     ema: float = 0.999  # decay of the moving average of the weights
+    criterion: str = "loss"  # loss | force_mae: on the validation frames, chooses the weights
     patience: int = 0  # evaluations without improvement before training ends; 0: never
     evaluate_every: int = 1000  # steps
     checkpoint_every: int = 5000  # steps
@@ -182,7 +186,7 @@ def as_plain(config: Config) -> dict[str, Any]:
 
 
 def _build(cls: type, mapping: Any, where: str) -> Any:
-    """An instance of the dataclass `cls` from a mapping; `where` is the key's path, for messages."""
+    """An instance of the dataclass `cls` from a mapping; `where` is the key's path."""
     if not isinstance(mapping, dict):
         raise ConfigError(f"{where or 'the file'}: must be a mapping, but is {mapping!r}")
     fields = {f.name: f for f in dataclasses.fields(cls) if "internal" not in f.metadata}
@@ -236,6 +240,7 @@ def _check(config: Config) -> None:
     _choice("network.cutoff_function", network.cutoff_function, ("cosine", "mollifier"))
     _choice("training.optimizer", training.optimizer, ("adam", "adamw"))
     _choice("training.schedule", training.schedule, ("cosine", "plateau"))
+    _choice("training.criterion", training.criterion, list(CRITERIA))
     _choice("training.precision", training.precision, ("float32", "float64"))
     _choice("training.device", training.device, ("auto", "cpu", "cuda"))
     _choice("training.fusion", training.fusion, ("auto", "none", "graph", "compile"))

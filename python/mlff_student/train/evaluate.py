@@ -16,8 +16,8 @@ CHUNK = 256  # frames at a time
 def deviations(
     network: nn.Module, data: Batch, index: np.ndarray, settings: Training
 ) -> dict[str, np.ndarray]:
-    """For each frame of `index`: loss, deviation of the energy per atom (eV), sums of |dF| and dF^2 over
-    the components of all forces, and their number."""
+    """For each frame of `index`: loss, deviation of the energy per atom (eV), sums of |dF| and
+    dF^2 over the components of all forces, and their number."""
     found: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(index), CHUNK):
         chosen = torch.as_tensor(index[start : start + CHUNK], device=data.positions.device)
@@ -34,7 +34,9 @@ def deviations(
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def errors(found: dict[str, np.ndarray], chosen: np.ndarray | slice = slice(None)) -> dict[str, float]:
+def errors(
+    found: dict[str, np.ndarray], chosen: np.ndarray | slice = slice(None)
+) -> dict[str, float]:
     """Mean absolute and root mean square errors: energy in meV/atom, forces in meV/Angstrom."""
     energy = found["energy"][chosen]
     components = found["components"][chosen].sum()

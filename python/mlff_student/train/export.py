@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def export(fit: Fit) -> Path:
-    """Write the best averaged weights so far with provenance and check structure; returns the path."""
+    """Write the best averaged weights so far with provenance and check structure; the path."""
     config = fit.config
     potential = to_potential(
         fit.best_network(),
@@ -38,7 +38,8 @@ def export(fit: Fit) -> Path:
 
 def _provenance(fit: Fit, potential: Potential) -> dict[str, Any]:
     config, history = fit.config, fit.history
-    best = min(history, key=lambda entry: entry["validation_loss"])
+    criterion = fit.criterion()
+    best = history[criterion.index(min(criterion))]
     recipe = json.dumps(fit.frames.recipe, sort_keys=True).encode()
     teacher = fit.frames.recipe.get("teacher", {})
     training = config.training
@@ -63,6 +64,7 @@ def _provenance(fit: Fit, potential: Potential) -> dict[str, Any]:
             "energy_weight": training.energy_weight,
             "force_weight": training.force_weight,
             "ema": training.ema,
+            "criterion": training.criterion,
             "precision": training.precision,
             "seed": config.seed,
             "seconds": round(fit.seconds),

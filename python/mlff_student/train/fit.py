@@ -18,7 +18,7 @@ from torch import Tensor
 from ..networks import NETWORKS
 from ..units import SYMBOLS
 from .batches import fit_atomic_energies, make_batch
-from .config import Config, ConfigError, as_plain
+from .config import CRITERIA, Config, ConfigError, as_plain
 from .evaluate import deviations, errors
 from .export import export
 from .frames import Frames, split_frames
@@ -59,7 +59,7 @@ class Fit:
         return self.folder / "checkpoint.pt"
 
     def run(self, time_limit: float = math.inf, progress: bool = True) -> bool:
-        """Train to the last step, to early stopping or until time_limit (s); whether it is finished."""
+        """Train to the last step, early stopping or time_limit (s); whether it is finished."""
         from tqdm import tqdm
 
         settings = self.config.training
@@ -67,7 +67,7 @@ class Fit:
         finished = self._finished()
         bar = tqdm(total=settings.steps, initial=self.done, unit="step", disable=not progress)
         while not finished:
-            rate = learning_rate(self.done, settings, self._losses())
+            rate = learning_rate(self.done, settings, self.criterion())
             self.step(self._batch(self.done), rate, average_share(self.done, settings))
             self.done += 1
             bar.update(1)
@@ -86,7 +86,7 @@ class Fit:
         return finished
 
     def best_network(self) -> torch.nn.Module:
-        """The averaged weights with the lowest validation loss so far."""
+        """The averaged weights with the lowest value of the criterion so far."""
         if not self.best:
             raise ConfigError("no evaluation has been made yet; train for evaluate_every steps")
         self._load(self.best)
@@ -100,7 +100,7 @@ class Fit:
         return network
 
     def _batch(self, step: int) -> Tensor:
-        """Frames of a step: a function of the seed and the step, so that a resumed run goes on alike."""
+        """Frames of a step: a function of seed and step, so that a resumed run goes on alike."""
         size, train = self.config.training.batch_size, self.parts["train"]
         epoch, k = divmod(step, max(1, len(train) // size))
         if k == 0 or getattr(self, "_epoch", None) != epoch:
@@ -109,11 +109,13 @@ class Fit:
             self._order, self._epoch = torch.as_tensor(order, device=self.device), epoch
         return self._order[k * size : (k + 1) * size]
 
-    def _losses(self) -> list[float]:
-        return [entry["validation_loss"] for entry in self.history]
+    def criterion(self) -> list[float]:
+        """The values of training.criterion at the evaluations so far; the lowest is the best."""
+        name = CRITERIA[self.config.training.criterion]
+        return [entry[name] for entry in self.history]
 
     def _finished(self) -> bool:
-        stop = should_stop(self._losses(), self.config.training)
+        stop = should_stop(self.criterion(), self.config.training)
         return stop or self.done >= self.config.training.steps
 
     def _load(self, weights: dict[str, Tensor]) -> None:
@@ -134,22 +136,22 @@ class Fit:
         self._load(self.step.average)
         index = self.parts["validation"]
         found = deviations(self.averaged, self.data, index, self.config.training)
-        loss = float(found["loss"].mean())
-        if loss < min(self._losses(), default=math.inf):
-            self.best = {name: t.clone() for name, t in self.step.average.items()}
         self.history.append(
             {
                 "step": self.done,
                 "learning_rate": rate,
                 "train_loss": train_loss,
-                "validation_loss": loss,
+                "validation_loss": float(found["loss"].mean()),
                 **errors(found),
                 "seconds": round(self.seconds, 1),
             }
         )
+        *earlier, newest = self.criterion()
+        if newest < min(earlier, default=math.inf):
+            self.best = {name: t.clone() for name, t in self.step.average.items()}
 
     def save(self) -> None:
-        """Checkpoint, log, learning curve and the best potential so far, each replaced as a whole."""
+        """Checkpoint, log, learning curve and the best potential so far, each replaced at once."""
         saved = {
             "identity": self._identity(),
             "done": self.done,
@@ -192,7 +194,9 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("training.device: cuda asked for, but PyTorch finds no GPU; known: auto, cpu")
+        raise ConfigError(
+            "training.device: cuda asked for, but PyTorch finds no GPU; known: auto, cpu"
+        )
     torch.backends.cuda.matmul.allow_tf32 = False  # float32 is float32
     return torch.device(name)
 

@@ -100,7 +100,9 @@ def collect(frames: list[tuple[Any, float, np.ndarray]], group: int, trajectory:
     atoms = [frame[0] for frame in frames]
     periodic = [a.cell.array * a.pbc.all() for a in atoms]
     centred = [a.positions - a.positions.mean(axis=0) * (not a.pbc.any()) for a in atoms]
-    stack = lambda rows, width: np.concatenate(rows) if rows else np.zeros((0, *width))  # noqa: E731
+    stack = lambda rows, width: (
+        np.concatenate(rows) if rows else np.zeros((0, *width))
+    )  # noqa: E731
     return Frames(
         counts=np.array([len(a) for a in atoms], np.int32),
         numbers=stack([a.numbers for a in atoms], ()).astype(np.uint8),
@@ -145,5 +147,7 @@ def split_frames(frames: Frames, split: Split, seed: int) -> dict[str, np.ndarra
     parts = {name: np.flatnonzero(part == name) for name in ("train", "validation", "test")}
     for name in ("train", "validation"):
         if not len(parts[name]):
-            raise ConfigError(f"split: no frame is left for {name} out of {len(frames)}; add frames")
+            raise ConfigError(
+                f"split: no frame is left for {name} out of {len(frames)}; add frames"
+            )
     return parts

@@ -1,4 +1,4 @@
-"""Labelling: run every sampler on every molecule with the teacher, in pieces that can be resumed."""
+"""Labelling: run every sampler on every molecule with the teacher, in resumable pieces."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def tasks(config: Config) -> list[Task]:
     """All pieces of the labelling, in a fixed order, each with a seed of its own."""
     found = []
     for sampler in config.data.sampling:
-        chosen = [m for m in config.data.molecules if m.name in sampler.molecules or not sampler.molecules]
+        chosen = [
+            m for m in config.data.molecules if m.name in sampler.molecules or not sampler.molecules
+        ]
         if sampler.kind == "contact":
             for pair in itertools.combinations_with_replacement(chosen, 2):
                 found += _pieces("+".join(m.name for m in pair), pair, sampler, 0.0, sampler.frames)
@@ -106,6 +108,7 @@ class _Starts:
         self.config = config
         self.teacher = sampling.make_teacher(config.teacher)
         self.known: dict[str, Any] = {}
+        self.known_modes: dict[str, Any] = {}
 
     def __getitem__(self, molecule: Molecule) -> Any:
         if molecule.name not in self.known:
@@ -113,6 +116,12 @@ class _Starts:
             relaxed = sampling.relax(structure, self.teacher, self.config.data.relax)
             self.known[molecule.name] = relaxed
         return self.known[molecule.name]
+
+    def modes(self, molecule: Molecule) -> Any:
+        """The normal modes of a molecule."""
+        if molecule.name not in self.known_modes:
+            self.known_modes[molecule.name] = sampling.normal_modes(self[molecule])
+        return self.known_modes[molecule.name]
 
 
 def _frames(task: Task, starts: _Starts) -> Iterator[sampling.Frame]:
@@ -122,7 +131,8 @@ def _frames(task: Task, starts: _Starts) -> Iterator[sampling.Frame]:
     if sampler.kind == "md":
         return sampling.sample_md(first, sampler, task.temperature, frames, rng)
     if sampler.kind == "normal_modes":
-        return sampling.sample_normal_modes(first, task.temperature, frames, rng)
+        modes = starts.modes(task.members[0])
+        return sampling.sample_normal_modes(first, modes, task.temperature, frames, rng)
     if sampler.kind == "rattle":
         return sampling.sample_rattle(first, sampler, frames, rng)
     if sampler.kind == "stretch":

@@ -16,7 +16,9 @@ def plot_learning_curve(history: list[dict[str, Any]], path: Path) -> bool:
     figure = Figure(figsize=(7, 6), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True)
     top.semilogy(steps, [entry["train_loss"] for entry in history], label="training")
-    top.semilogy(steps, [entry["validation_loss"] for entry in history], label="validation (averaged)")
+    top.semilogy(
+        steps, [entry["validation_loss"] for entry in history], label="validation (averaged)"
+    )
     top.set_ylabel("loss")
     top.legend()
     bottom.semilogy(steps, [entry["force_mae_meV_per_A"] for entry in history])

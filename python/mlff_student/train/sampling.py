@@ -47,13 +47,13 @@ def make_structure(molecule: Molecule, folder: Path) -> Atoms:
     if molecule.structure in g2.names:
         return build(molecule.structure)
     raise ConfigError(
-        f"data.molecules: {molecule.name}: {molecule.structure!r} is neither a file in {folder} nor "
-        "a name in ase.collections.g2"
+        f"data.molecules: {molecule.name}: {molecule.structure!r} is neither a file in {folder} "
+        "nor a name in ase.collections.g2"
     )
 
 
 def relax(atoms: Atoms, calculator: Any, fmax: float) -> Atoms:
-    """The structure at a minimum of the teacher's energy (largest force below fmax, eV/Angstrom)."""
+    """The structure relaxed with the teacher until no force is above fmax (eV/Angstrom)."""
     from ase.optimize import BFGS
 
     atoms = atoms.copy()
@@ -68,11 +68,11 @@ def sample_md(
 ) -> Iterator[Frame]:
     """Langevin dynamics from the relaxed structure; one frame every `spacing` steps."""
     from ase.md.langevin import Langevin
-    from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
     atoms = _with_calculator(start)
     random = np.random.RandomState(rng.integers(2**31))
-    MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=random)
+    scale = np.sqrt(units.kB * temperature * atoms.get_masses())  # Maxwell-Boltzmann
+    atoms.set_momenta(random.standard_normal((len(atoms), 3)) * scale[:, None])
     dynamics = Langevin(
         atoms,
         sampler.timestep * units.fs,
@@ -87,19 +87,31 @@ def sample_md(
         yield _labelled(atoms)
 
 
-def sample_normal_modes(
-    start: Atoms, temperature: float, frames: int, rng: np.random.Generator
-) -> Iterator[Frame]:
-    """Classical harmonic displacements at a temperature, along the teacher's normal modes."""
+def normal_modes(start: Atoms) -> tuple[np.ndarray, np.ndarray]:
+    """Curvatures [m] (eV/(Angstrom^2 u)) and displacements [m, n, 3] (1/sqrt(u)) of the teacher's
+    normal modes, without translations and rotations."""
     masses = np.repeat(start.get_masses(), 3)
     hessian = _hessian(start) / np.sqrt(np.outer(masses, masses))
     curvature, modes = np.linalg.eigh(hessian)
-    stiff = curvature > 1e-2  # eV/(Angstrom^2 u): leaves out translation and rotation
-    scale = np.sqrt(units.kB * temperature / curvature[stiff])
+    stiff = curvature > 1e-2
+    displacements = modes[:, stiff].T / np.sqrt(masses)
+    return curvature[stiff], displacements.reshape(-1, len(start), 3)
+
+
+def sample_normal_modes(
+    start: Atoms,
+    modes: tuple[np.ndarray, np.ndarray],
+    temperature: float,
+    frames: int,
+    rng: np.random.Generator,
+) -> Iterator[Frame]:
+    """Classical harmonic displacements at a temperature, along `normal_modes`."""
+    curvature, displacements = modes
+    scale = np.sqrt(units.kB * temperature / curvature)
     for _ in range(frames):
         amplitudes = rng.normal(size=scale.size) * scale
-        shift = (modes[:, stiff] @ amplitudes) / np.sqrt(masses)
-        yield from _displaced(start, start.positions + shift.reshape(-1, 3))
+        shift = np.tensordot(amplitudes, displacements, 1)
+        yield from _displaced(start, start.positions + shift)
 
 
 def sample_rattle(
@@ -170,7 +182,7 @@ def _displaced(start: Atoms, positions: np.ndarray) -> Iterator[Frame]:
 
 
 def _hessian(start: Atoms, step: float = 0.01) -> np.ndarray:
-    """Second derivatives of the energy [3n, 3n] (eV/Angstrom^2) by central differences of forces."""
+    """Second derivatives of the energy [3n, 3n] (eV/Angstrom^2) by central differences."""
     atoms = _with_calculator(start)
     rows = []
     for index in range(3 * len(atoms)):

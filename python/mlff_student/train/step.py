@@ -2,9 +2,9 @@
 
 On a GPU a step is a thousand small kernels, and launching them takes longer than running them. All
 shapes are fixed, so the step is recorded once as a CUDA graph and replayed (`fusion: graph`); with
-`fusion: compile` the loss and both its gradients are first traced into one graph of operations, which
-torch.compile fuses. Neither changes what is computed beyond rounding. `auto` is graph on a GPU and none
-elsewhere.
+`fusion: compile` the loss and both its gradients are first traced into one graph of operations,
+which torch.compile fuses. Neither changes what is computed beyond rounding. `auto` is graph on a
+GPU and none elsewhere.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .config import Training
 
 
 def residuals(network: nn.Module, batch: Batch, train: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Deviations of the energies per atom [B] (eV) and forces [B, A, 3] (eV/Angstrom, 0 for padding),
-    and the number of atoms [B]."""
+    """Deviations of the energies per atom [B] (eV) and forces [B, A, 3] (eV/Angstrom, 0 for
+    padding), and the number of atoms [B]."""
     species, edge_index, vec = batch.graph()
     energies, forces, _ = energies_and_forces(network, species, edge_index, vec, train)
     count = batch.present.sum(dim=1)
@@ -60,8 +60,8 @@ class Step:
             self._record()
 
     def __call__(self, index: Tensor, learning_rate: float, share: float) -> None:
-        """One step on the frames `index` [batch_size]; `share` is the new weights' part in the moving
-        average. Adds the loss to loss_sum."""
+        """One step on the frames `index` [batch_size]; `share` is the new weights' part in the
+        moving average. Adds the loss to loss_sum."""
         self._set_learning_rate(learning_rate)
         self.share.fill_(share)
         self.index.copy_(index)
@@ -140,7 +140,9 @@ class Step:
         def gradients(weights: list[Tensor], tensors: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
             weights = [w.detach().requires_grad_() for w in weights]
             named = dict(zip(names, weights))
-            network = lambda *graph: torch.func.functional_call(self.network, named, graph)  # noqa: E731
+            network = lambda *graph: torch.func.functional_call(
+                self.network, named, graph
+            )  # noqa: E731
             loss = frame_losses(*residuals(network, Batch(*tensors), True), self.settings).mean()
             return loss.detach(), [g.detach() for g in torch.autograd.grad(loss, weights)]
 
