@@ -16,8 +16,8 @@ if(MLFF_PLUGIN)
   endif()
 endif()
 
-# A potential's first line is LAMMPS's metadata comment; other files beside it are not installed.
-file(GLOB candidates CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/potentials/*.yaml")
+# A potential's first line is LAMMPS's metadata comment; what it was made from lies beside it.
+file(GLOB candidates CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/potentials/*/*.yaml")
 foreach(candidate IN LISTS candidates)
   file(STRINGS "${candidate}" first_line LIMIT_COUNT 1)
   if(first_line MATCHES "^# DATE:.*UNITS:")

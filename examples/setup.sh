@@ -43,7 +43,7 @@ find_python() {
 # A hash over everything that the installed package is made of.
 hash_of_sources() {
   (cd "$repository" &&
-   find CMakeLists.txt pyproject.toml README.md cmake src python potentials/*.yaml -type f \
+   find CMakeLists.txt pyproject.toml README.md cmake src python potentials/*/*.yaml -type f \
      ! -name '*.pyc' ! -path '*.egg-info/*' -print0 2>/dev/null |
    sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-64) || true
 }

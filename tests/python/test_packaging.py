@@ -69,7 +69,7 @@ def test_lmp_finds_potentials_by_name(tmp_path: Path):
 def test_all_potentials_are_installed():
     shipped = {
         file.name
-        for file in (ROOT / "potentials").glob("*.yaml")
+        for file in (ROOT / "potentials").glob("*/*.yaml")
         if file.open(encoding="utf-8").readline().startswith("# DATE:")
     }
     installed = {file.name for file in lammps_plugin.potentials().glob("*.yaml")}
