@@ -2,8 +2,15 @@
 
 import numpy as np
 import pytest
-from harness import DEEP, FIXTURES, OUTPUT, PAINN, header, pair, random_system, relative
+from harness import DEEP, FIXTURES, OUTPUT, PAINN, System, header, pair, random_system, relative
 
+from mlff_student.potential import Potential
+
+SHIPPED = [
+    path
+    for path in sorted((FIXTURES.parents[1] / "potentials").rglob("*.yaml"))
+    if path.read_text(errors="replace").startswith("# DATE:")
+]
 DISPLACEMENTS = (-2, -1, 1, 2)
 WEIGHTS = np.array([1, -8, 8, -1]) / 12  # central difference of fourth order
 
@@ -85,3 +92,20 @@ def test_spline_filters(lammps, potential):
     assert deviation / np.sqrt(np.mean(expected["forces"] ** 2)) < 1e-4
     assert abs(result["energy"] - expected["energy"]) / 60 < 1e-6
     assert not np.array_equal(result["forces"], expected["forces"])
+
+
+@pytest.mark.parametrize("filters", ["exact", "spline"])
+@pytest.mark.parametrize("precision", ["single", "mixed"])
+@pytest.mark.parametrize("potential", SHIPPED, ids=lambda path: path.stem)
+def test_targets_with_the_potentials_that_ship(lammps, potential, precision, filters):
+    check = Potential.read(potential).check
+    system = System(check.elements, check.positions)
+    exact = lammps.evaluate(system, potential)
+    expected = lammps.evaluate(system, potential, settings=f"precision double filters {filters}")
+    result = lammps.evaluate(system, potential, settings=f"precision {precision} filters {filters}")
+    assert relative(exact["forces"], system.oracle(potential)["forces"]) < 1e-9
+    assert relative(result["forces"], expected["forces"]) < 1e-5
+    assert abs(result["energy"] - expected["energy"]) / len(check.elements) < 1e-6
+    rms = np.sqrt(np.mean((expected["forces"] - exact["forces"]) ** 2))
+    assert rms / np.sqrt(np.mean(exact["forces"] ** 2)) < 1e-4
+    assert abs(expected["energy"] - exact["energy"]) / len(check.elements) < 1e-6
