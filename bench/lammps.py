@@ -2,9 +2,10 @@
 
     python bench/lammps.py FOLDER LMP PLUGIN [MPIRUN]
 
-FOLDER is what bench/make_system.py wrote. The potentials with random weights bind nothing: a few steps from
-300 K are run, which leave the density as it is, with the settings of a real run (units metal, 0.5 fs, skin 1
-Angstrom, neighbour lists made anew every 10 steps). Benzene runs with the potential that ships.
+FOLDER is what bench/make_system.py wrote. The potentials with random weights bind nothing, so their atoms are
+given little time to go anywhere (30 K, steps of 0.05 fs). What a step costs is that of a real run all the same:
+skin 1 Angstrom, neighbour lists made anew every 10 steps, wanted or not. Benzene runs with the potential that
+ships, from 300 K in steps of 0.5 fs.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from make_system import ELEMENTS, System, read_systems  # noqa: E402
 MASSES = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999}
 BENZENE_POTENTIAL = ROOT / "potentials" / "chno-small" / "chno-small.yaml"
 BENZENE_DATA = ROOT / "examples" / "benzene" / "benzene.data"
-WARM_UP = 20  # steps
+WARM_UP = 10  # steps
 MARGIN = 20.0  # Angstrom around a molecule
 
 
@@ -68,6 +69,7 @@ def write_data(path: Path, system: System) -> None:
 
 def script(case: Case, data: Path, potential: Path, elements: list[str], plugin: Path, steps: int) -> str:
     """An NVE run; threads are the pair style's own."""
+    kelvin, picoseconds = (300, 0.0005) if case.system == "benzene" else (30, 0.00005)
     return f"""
 plugin load {plugin}
 units metal
@@ -77,9 +79,9 @@ pair_style mlff/student precision {case.precision} threads {case.threads}
 pair_coeff * * {potential} {' '.join(elements)}
 neighbor 1.0 bin
 neigh_modify every 10 delay 0 check no
-velocity all create 300 20261 mom yes rot yes dist gaussian
+velocity all create {kelvin} 20261 mom yes rot yes dist gaussian
 fix 1 all nve
-timestep 0.0005
+timestep {picoseconds}
 thermo {max(steps, WARM_UP)}
 run {WARM_UP}
 run {steps}
@@ -145,7 +147,7 @@ def cases(mpi: bool, quick: bool) -> list[Case]:
 
 def main(folder: Path, programs: Programs) -> None:
     for case in cases(programs.mpirun is not None, quick=False):
-        print(json.dumps(run(case, folder, programs, 1.0, 5000.0)), flush=True)
+        print(json.dumps(run(case, folder, programs, 1.0, 10000.0 * case.cores)), flush=True)
 
 
 if __name__ == "__main__":

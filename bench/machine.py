@@ -81,5 +81,5 @@ def describe(build: Path, torch_python: Path | None, lmp: Path | None) -> dict[s
 def lmp_version(lmp: Path) -> str:
     """The line of `lmp -help` that names the version."""
     done = subprocess.run([lmp, "-help"], capture_output=True, text=True)
-    found = re.search(r"Large-scale.*- (.*)", done.stdout)
+    found = re.search(r"Simulator - (.*)", done.stdout)
     return found[1] if found else ""

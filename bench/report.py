@@ -55,16 +55,22 @@ def network_rows(results: dict) -> dict[tuple, dict[str, dict]]:
 
 
 def speed_table(results: dict) -> str:
-    """For README.md: PaiNN, katom-step/s."""
+    """For README.md: PaiNN in katom-step/s on one / two threads, one row a system."""
+    by = network_rows(results)
+    systems = dict.fromkeys(system for architecture, system, _ in by if architecture == "painn")
+    threads = sorted({t for *_, t in by})
     rows = []
-    for (architecture, system, threads), by in network_rows(results).items():
-        if architecture != "painn":
-            continue
-        rates = [digits(katom_steps(by[p])) if p in by else "-" for p in PROGRAMS]
-        factor = f"{by['compile']['wall'] / by['mlff']['wall']:.1f}" if "compile" in by else "-"
-        rows.append([title_of(system), str(threads), *rates, factor])
-    head = ["atoms", "threads", *PROGRAMS.values(), "mlff : compile"]
-    return f"{where(results)}\n\n{table(head, rows)}"
+    for system in systems:
+        some = [by["painn", system, t] for t in threads]
+        rates = [
+            " / ".join(digits(katom_steps(one[p])) if p in one else "-" for one in some) for p in PROGRAMS
+        ]
+        factors = [
+            f"{one['compile']['wall'] / one['mlff']['wall']:.1f}" if "compile" in one else "-" for one in some
+        ]
+        rows.append([title_of(system), *rates, " / ".join(factors)])
+    head = ["atoms", *PROGRAMS.values(), "mlff : compile"]
+    return f"{table(head, rows)}\n\n{where(results)}"
 
 
 def network_table(results: dict) -> str:
@@ -178,6 +184,9 @@ def plot_speed(results: dict, path: Path) -> None:
                           color=colours[program], label=f"{label}, {threads} thread{'s'[: threads - 1]}")  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="atoms", ylabel="katom-step/s",
              title="Energy and forces, PaiNN F 128, L 3, single precision")  # fmt: skip
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("")
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=8)
     figure.tight_layout()

@@ -47,7 +47,7 @@ class Plan:
     )
     isas: list[str] = field(default_factory=instruction_sets)
     kernel_seconds: float = 0.03
-    lammps_seconds: float = 0.7
+    lammps_seconds: float = 1.0
     quick: bool = False
 
     def cases(self) -> list[tuple[str, str, int]]:
@@ -205,7 +205,7 @@ class Session:
         if not self.lammps_python:
             return
         for case in lammps.cases(self.programs.mpirun is not None, self.plan.quick):
-            seconds, rate = self.plan.lammps_seconds, 5000.0 * case.cores
+            seconds, rate = self.plan.lammps_seconds, 10000.0 * case.cores
             sample = lammps.run(case, self.systems, self.programs, seconds, rate)
             self.lammps.add(asdict(case), {k: sample[k] for k in ("wall", "cpu", "atoms", "steps", "shares")})
 
