@@ -174,7 +174,8 @@ class MlffDistiller(nn.Module):
             p = W_u.unsqueeze(1) * u
             if l > 0:  # v is zero in the first layer
                 p = p + W_v.unsqueeze(1) * v.index_select(0, j)
-            s = s.index_add(0, i, s.index_select(0, j) * W_s)
+            # Not s.index_add(...): compiled by PyTorch 2.15 that gathers from s while it adds to it.
+            s = s + torch.zeros_like(s).index_add(0, i, s.index_select(0, j) * W_s)
             v = v.index_add(0, i, p)
             n = torch.linalg.vector_norm(v, dim=1)
             a_s, g1, g2 = upd(torch.cat([s, n], dim=1)).split(F, dim=1)
