@@ -302,6 +302,34 @@ def test_export_agrees_with_the_reference_and_says_where_it_comes_from(toy, fitt
     assert stated["force_mae_meV_per_A"] == pytest.approx(expected, abs=2e-4)
 
 
+def test_the_check_structure_is_a_calm_frame_with_every_element(fitted):
+    check = Potential.read(fitted.folder / "toy.yaml").check
+    frames = fitted.frames
+    assert set(check.elements) == {"H", "C", "O"}
+    largest = {}
+    for k in np.flatnonzero(frames.groups == frames.group_names.index("water+methane")):
+        part = slice(frames.offsets[k], frames.offsets[k + 1])
+        largest[np.abs(frames.forces[part]).max()] = frames.positions[part]
+    np.testing.assert_allclose(check.positions, largest[min(largest)], atol=1e-4)
+
+
+def test_exporting_elsewhere_keeps_the_machine_of_the_training(toy, fitted, tmp_path):
+    import shutil
+
+    import torch
+
+    from mlff_student.train.fit import Fit
+
+    shutil.copy(fitted.checkpoint, tmp_path)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert saved["machine"] == {"device": "CPU", "torch": torch.__version__}
+    saved["machine"]["device"] = "a GPU"
+    torch.save(saved, tmp_path / "checkpoint.pt")
+    Fit(toy, tmp_path).save()
+    written = Potential.read(tmp_path / "toy.yaml").provenance["training"]
+    assert written["device"] == "a GPU"
+
+
 def _random_network(seed=0):
     torch = pytest.importorskip("torch", reason="fitting needs PyTorch")
     from mlff_student.networks import PaiNN

@@ -101,7 +101,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Training:
-    """The optimisation. The loss of a frame is energy_weight (dE/n)^2 + force_weight |dF|^2 / 3n."""
+    """The optimisation. A frame's loss is energy_weight (dE/n)^2 + force_weight |dF|^2 / 3n."""
 
     steps: int = 100_000
     batch_size: int = 64  # frames

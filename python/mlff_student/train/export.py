@@ -8,12 +8,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from ..networks import from_potential, to_potential
-from ..potential import Potential
-from ..reference import make_check
-from .batches import make_batch
+from ..potential import CheckStructure, Potential
+from ..reference import evaluate, make_check
+from ..units import SYMBOLS
+from .batches import compositions, make_batch
 from .evaluate import deviations, errors_by_molecule
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def export(fit: Fit) -> Path:
         citation=config.output.citation,
     )
     potential.provenance = _provenance(fit, potential)
-    potential.check = make_check(potential)
+    potential.check = _check_structure(fit, potential)
     path = fit.folder / (config.output.file or f"{config.name}.yaml")
     potential.write(path)
     return path
@@ -68,8 +70,7 @@ def _provenance(fit: Fit, potential: Potential) -> dict[str, Any]:
             "precision": training.precision,
             "seed": config.seed,
             "seconds": round(fit.seconds),
-            "device": _device_name(fit.device),
-            "torch": str(torch.__version__),
+            **fit.machine,
         },
         "licence": config.output.licence,
         "date": datetime.date.today().isoformat(),
@@ -94,5 +95,17 @@ def _test_errors(fit: Fit, potential: Potential) -> dict[str, Any]:
     }
 
 
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+def _check_structure(fit: Fit, potential: Potential) -> CheckStructure:
+    """The calmest labelled frame with every element, so that rounding errors measured on it are
+    those of a simulation; a cluster made up if there is no such frame."""
+    frames = fit.frames
+    counts = compositions(frames, fit.elements)
+    complete = np.flatnonzero((counts > 0).all(axis=1) & ~frames.cells.any(axis=(1, 2)))
+    if not len(complete):
+        return make_check(potential)
+    largest = np.maximum.reduceat(np.abs(frames.forces).max(axis=1), frames.offsets[:-1])
+    frame = frames.take(complete[[np.argmin(largest[complete])]])
+    elements = [SYMBOLS[n - 1] for n in frame.numbers]
+    positions = np.round(frame.positions.astype(np.float64), 4)
+    result = evaluate(potential, elements, positions)
+    return CheckStructure(elements, positions, None, result.energy, result.forces)

@@ -48,6 +48,7 @@ class Fit:
         self.step = Step(self.network, self.data, config.training)
         self.averaged = self._make_network()
         self.done, self.history, self.seconds = 0, [], 0.0
+        self.machine = _machine(self.device)
         self.best: dict[str, Tensor] = {}
         folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists() and not restart:
@@ -64,6 +65,7 @@ class Fit:
 
         settings = self.config.training
         begin, before = time.monotonic(), self.seconds
+        self.machine = _machine(self.device)
         finished = self._finished()
         bar = tqdm(total=settings.steps, initial=self.done, unit="step", disable=not progress)
         while not finished:
@@ -156,6 +158,7 @@ class Fit:
             "identity": self._identity(),
             "done": self.done,
             "seconds": self.seconds,
+            "machine": self.machine,
             "history": json.dumps(self.history),
             "state": {name: t.cpu() for name, t in self.step.state().items()},
             "best": {name: t.cpu() for name, t in self.best.items()},
@@ -179,6 +182,7 @@ class Fit:
         self.step.restore(saved["state"])
         self.best = {name: t.to(self.device) for name, t in saved["best"].items()}
         self.done, self.seconds = saved["done"], saved["seconds"]
+        self.machine = saved["machine"]
         self.history = json.loads(saved["history"])
 
     def _identity(self) -> str:
@@ -199,6 +203,12 @@ def _device(name: str) -> torch.device:
         )
     torch.backends.cuda.matmul.allow_tf32 = False  # float32 is float32
     return torch.device(name)
+
+
+def _machine(device: torch.device) -> dict[str, str]:
+    """What the steps are made on, for the provenance."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    return {"device": name, "torch": str(torch.__version__)}
 
 
 def _summary(entry: dict[str, Any]) -> str:
