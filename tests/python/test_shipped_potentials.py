@@ -1,0 +1,50 @@
+"""The potentials that ship: what they promise, and that the tables are those of the files."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlff_student.potential import Potential
+from mlff_student.reference import evaluate
+from mlff_student.train.config import load_config
+from mlff_student.train.frames import Frames, split_frames
+
+FOLDER = Path(__file__).resolve().parents[2] / "potentials"
+CHNO = FOLDER / "chno-small" / "chno-small.yaml"
+
+
+def test_tables_are_copied_from_the_files():
+    command = [sys.executable, FOLDER / "table.py", "--check"]
+    assert subprocess.run(command, check=False).returncode == 0, "run potentials/table.py"
+
+
+def test_check_structure():
+    potential = Potential.read(CHNO)
+    check = potential.check
+    result = evaluate(potential, check.elements, check.positions, check.cell)
+    assert result.energy == pytest.approx(check.energy, rel=1e-12)
+    np.testing.assert_allclose(result.forces, check.forces, rtol=0, atol=1e-10)
+
+
+def test_stated_errors_are_those_on_the_held_out_frames():
+    """For benzene, with the reference and without the code that states them."""
+    potential = Potential.read(CHNO)
+    config = load_config(CHNO.with_name("config.yaml"))
+    frames = Frames.load(config.data_path)
+    assert potential.provenance["data"]["labels_sha256"] == frames.hash()
+    parts = split_frames(frames, config.split, config.seed)
+    test = parts["test"][frames.groups[parts["test"]] == frames.group_names.index("benzene")]
+    stated = potential.provenance["errors"]["benzene"]
+    assert stated["frames"] == len(test)
+    assert stated["force_mae_meV_per_A"] < 10
+    held_out = frames.take(test)
+    deviations = []
+    for first, last in zip(held_out.offsets[:-1], held_out.offsets[1:]):
+        numbers, positions = held_out.numbers[first:last], held_out.positions[first:last]
+        result = evaluate(potential, numbers.tolist(), positions)
+        deviations.append(result.forces - held_out.forces[first:last])
+    mean = 1e3 * np.abs(np.concatenate(deviations)).mean()
+    assert stated["force_mae_meV_per_A"] == pytest.approx(mean, abs=1e-3)
