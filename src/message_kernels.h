@@ -7,50 +7,50 @@
 
 namespace mlff::MLFF_ISA {
 
-/// A filter row by cubic B-splines: four rows of the table, weighted. The derivative's contraction with
-/// an adjoint y is formed per row, G_m = C_m y, so that dW/dr is never needed.
+/// A filter row by cubic B-splines: four rows of the table, weighted. The derivative is a weighted sum of
+/// their differences, in which nothing cancels, contracted with an adjoint y difference by difference,
+/// H_m = (C_(m+1) - C_m) y, so that dW/dr is never needed.
 template <class Real>
 struct SplineRow {
   const Real *rows;
   int stride;
-  Real weight[4], slope[4];
-  Vector<Real> G[4] = {};
+  Real weight[4], slope[3];
+  Vector<Real> H[3] = {};
 
   MLFF_INLINE SplineRow(const FilterRows<Real> &filter, const Edge<Real> &edge, int)
       : rows(filter.table + static_cast<std::size_t>(edge.interval) * filter.stride),
         stride(filter.stride) {
     const Real t = edge.t, q = 1 - t;
     const Real t2 = t * t, q2 = q * q;
+    // Division, not a rounded 1/6: its error would be the same for all edges and add up in energies.
     weight[0] = q2 * q / 6;
     weight[1] = (Real(3) * t2 * (t - 2) + 4) / 6;
     weight[2] = (Real(3) * q2 * (q - 2) + 4) / 6;
     weight[3] = t2 * t / 6;
-    slope[0] = -q2 / 2 * filter.inverse_spacing;
-    slope[1] = t * (Real(1.5) * t - 2) * filter.inverse_spacing;
-    slope[2] = -q * (Real(1.5) * q - 2) * filter.inverse_spacing;
-    slope[3] = t2 / 2 * filter.inverse_spacing;
+    slope[0] = Real(0.5) * q2 * filter.inverse_spacing;
+    slope[1] = (Real(0.5) + t * q) * filter.inverse_spacing;
+    slope[2] = Real(0.5) * t2 * filter.inverse_spacing;
   }
+  MLFF_INLINE Vector<Real> row(int m, int at) const { return load(rows + m * stride + at); }
   MLFF_INLINE Vector<Real> value(int at) const {
-    Vector<Real> w = weight[0] * load(rows + at);
-    for (int m = 1; m < 4; ++m) w += weight[m] * load(rows + m * stride + at);
-    return w;
+    return weight[0] * row(0, at) + weight[1] * row(1, at) + weight[2] * row(2, at) +
+           weight[3] * row(3, at);
   }
   MLFF_INLINE Vector<Real> slope_value(int at) const {
-    Vector<Real> w = slope[0] * load(rows + at);
-    for (int m = 1; m < 4; ++m) w += slope[m] * load(rows + m * stride + at);
+    Vector<Real> w = {};
+    for (int m = 0; m < 3; ++m) w += slope[m] * (row(m + 1, at) - row(m, at));
     return w;
   }
   MLFF_INLINE Filter<Vector<Real>> filter(int at) const {
     return {value(at), value(at + kChannelBlock), value(at + 2 * kChannelBlock)};
   }
   MLFF_INLINE void contract(int at, const Filter<Vector<Real>> &y) {
-    for (int m = 0; m < 4; ++m) {
-      const Real *row = rows + m * stride + at;
-      G[m] += y.a * load(row) + y.b * load(row + kChannelBlock) + y.c * load(row + 2 * kChannelBlock);
-    }
+    const Vector<Real> parts[3] = {y.a, y.b, y.c};
+    for (int k = 0; k < 3; ++k, at += kChannelBlock)
+      for (int m = 0; m < 3; ++m) H[m] += parts[k] * (row(m + 1, at) - row(m, at));
   }
   MLFF_INLINE Vector<Real> contraction() const {
-    return slope[0] * G[0] + slope[1] * G[1] + slope[2] * G[2] + slope[3] * G[3];
+    return slope[0] * H[0] + slope[1] * H[1] + slope[2] * H[2];
   }
 };
 
