@@ -92,15 +92,16 @@ def parse(output: str) -> dict[str, float]:
     """The last run's timing breakdown: seconds of wall and CPU time a step, and shares of the wall time."""
     loop = re.findall(r"^Loop time of (\S+) on (\d+) procs for (\d+) steps with (\d+) atoms", output, re.M)
     use = re.findall(r"^([\d.]+)% CPU use with (\d+) MPI tasks x (\d+|no) OpenMP", output, re.M)
-    if not loop:
-        raise RuntimeError(f"LAMMPS printed no loop time:\n{output[-2000:]}")
-    seconds, ranks, steps, atoms = float(loop[-1][0]), *map(int, loop[-1][1:])
+    if not (loop and use):
+        raise RuntimeError(f"LAMMPS printed no timings:\n{output[-2000:]}")
+    seconds, steps, atoms = float(loop[-1][0]), int(loop[-1][2]), int(loop[-1][3])
     last = output[output.rindex("Loop time of") :]
     shares = {
         name.lower(): float(share) / 100
         for name, share in re.findall(r"^(Pair|Neigh|Comm|Modify|Output|Other) .*\|\s*([\d.]+)\s*$", last, re.M)
     }
-    cpu = seconds * ranks * float(use[-1][0]) / 100 if use else float("nan")
+    percent, ranks = use[-1][:2]  # a mean over the ranks, each with all of its threads
+    cpu = seconds * int(ranks) * float(percent) / 100
     return {"wall": seconds / steps, "cpu": cpu / steps, "atoms": atoms, "steps": steps, "shares": shares}
 
 

@@ -33,7 +33,9 @@ def digits(x: float) -> str:
 
 
 def spread(row: dict) -> str:
-    """Half the range of the wall times over their median, in percent."""
+    """Half the range of the wall times over their median, in percent; nothing for a single round."""
+    if row["rounds"] == 1:
+        return ""
     return f"{50 * (row['wall largest'] - row['wall least']) / row['wall']:.0f} %"
 
 
