@@ -1,4 +1,4 @@
-// The kernels alone, on one core: dense layers against Eigen, messages, and what the core can do at most.
+// The kernels alone, on one core: dense layers against Eigen, messages, and the core's peak.
 //   bench_kernels_ISA --systems=FOLDER [Google Benchmark's options]
 // Names are peak/PRECISION, {ours,eigen}/PRECISION/INPUTS/OUTPUTS/ROWS and message kernels as
 // NAME/SYSTEM/PRECISION. Counters: flop/s, and ns/atom (of one layer) for what acts on edges.
@@ -45,7 +45,8 @@ AlignedArray<Real> random_numbers(std::size_t size) {
 }
 
 void count_flop(benchmark::State &state, double flop) {
-  state.counters["flop/s"] = benchmark::Counter(flop * state.iterations(), benchmark::Counter::kIsRate);
+  state.counters["flop/s"] =
+      benchmark::Counter(flop * state.iterations(), benchmark::Counter::kIsRate);
 }
 
 void per_atom(benchmark::State &state, double atoms) {
@@ -71,16 +72,17 @@ void peak(benchmark::State &state) {
   count_flop(state, 2.0 * kSteps * kChains * width<Real>);
 }
 
-/// Inputs, outputs and rows as the network calls the layers: blocks of 48 atoms, 3 rows an atom in `mix`.
+/// Inputs, outputs and rows as the network calls the layers: blocks of 48 atoms, 3 rows an atom in
+/// `mix`.
 struct Shape {
   int inputs, outputs, rows;
 };
-constexpr Shape kShapes[] = {{128, 128, 48},   // phi.0 and its adjoint
-                             {128, 384, 48},   // phi.1, upd.1
-                             {256, 128, 48},   // upd.0
-                             {384, 128, 48},   // adjoints of phi.1, upd.1
-                             {128, 256, 144},  // mix; the adjoint of upd.0 has a third of the rows
-                             {256, 128, 144}}; // adjoint of mix
+constexpr Shape kShapes[] = {{128, 128, 48},    // phi.0 and its adjoint
+                             {128, 384, 48},    // phi.1, upd.1
+                             {256, 128, 48},    // upd.0
+                             {384, 128, 48},    // adjoints of phi.1, upd.1
+                             {128, 256, 144},   // mix; the adjoint of upd.0 has a third of the rows
+                             {256, 128, 144}};  // adjoint of mix
 
 double flop(const Shape &shape) { return 2.0 * shape.inputs * shape.outputs * shape.rows; }
 
@@ -106,7 +108,8 @@ void dense_ours(benchmark::State &state, Shape shape) {
 template <class Real>
 void dense_eigen(benchmark::State &state, Shape shape) {
   using Rows = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  const Rows x = Rows::Random(shape.rows, shape.inputs), w = Rows::Random(shape.outputs, shape.inputs);
+  const Rows x = Rows::Random(shape.rows, shape.inputs),
+             w = Rows::Random(shape.outputs, shape.inputs);
   Rows y(shape.rows, shape.outputs);
   for (auto _ : state) {
     y.noalias() = x * w.transpose();
@@ -155,8 +158,8 @@ void message(Messages<Real> &m, int row) {
 template <class Real>
 void message_adjoint(Messages<Real> &m, int row) {
   m.table.message_adjoint(kChannels, m.filters.rows(), m.edges.count(row), m.edges.edge(row),
-                          m.rows.data() + std::size_t(row) * 5 * kChannels, m.rows.data(), m.own.data(),
-                          m.gradient.data() + m.edges.begin(row));
+                          m.rows.data() + std::size_t(row) * 5 * kChannels, m.rows.data(),
+                          m.own.data(), m.gradient.data() + m.edges.begin(row));
 }
 
 /// Both sums of the first layer; `own` has room for four elements.
@@ -168,8 +171,8 @@ void element_sums(Messages<Real> &m, int row) {
 
 template <class Real>
 void element_sums_adjoint(Messages<Real> &m, int row) {
-  m.table.element_sums_adjoint(m.radial.rows(), 4, m.edges.count(row), m.edges.edge(row), m.own.data(),
-                               m.own.data() + 4 * m.radial.rows().stride,
+  m.table.element_sums_adjoint(m.radial.rows(), 4, m.edges.count(row), m.edges.edge(row),
+                               m.own.data(), m.own.data() + 4 * m.radial.rows().stride,
                                m.gradient.data() + m.edges.begin(row));
 }
 
@@ -195,8 +198,9 @@ void build_edges(benchmark::State &state, const Potential &potential, const Syst
   state.counters["neighbours"] = m.neighbours();
 }
 
-// Floating-point operations of an edge and channel, counted in algebra.h and message_kernels.h: three
-// splines of 7, and the algebra; in the adjoint also the contraction with four rows of the table.
+// Floating-point operations of an edge and channel, counted in algebra.h and message_kernels.h:
+// three splines of 7, and the algebra; in the adjoint also the contraction with four rows of the
+// table.
 constexpr double kMessageFlop = 3 * 7 + 15, kAdjointFlop = 3 * 7 + 29 + 24;
 constexpr double kSumsFlop = 7 + 7, kSumsAdjointFlop = 7 + 7 + 14;
 
@@ -217,9 +221,10 @@ void register_messages(const Potential &potential, const System &system) {
   const std::string title = "/" + system.name + "/" + kPrecision<Real>;
   const double C = kChannels, K = padded(potential.number_of_radial_functions + 1);
   const auto add = [&](const char *name, Pass<Real> pass, double flop) {
-    benchmark::RegisterBenchmark((name + title).c_str(), [&potential, &system, pass, flop](auto &state) {
-      each_atom<Real>(state, potential, system, pass, flop);
-    });
+    benchmark::RegisterBenchmark((name + title).c_str(),
+                                 [&potential, &system, pass, flop](auto &state) {
+                                   each_atom<Real>(state, potential, system, pass, flop);
+                                 });
   };
   add("element_sums", element_sums<Real>, kSumsFlop * K);
   add("message", message<Real>, kMessageFlop * C);
@@ -237,7 +242,8 @@ int main(int argc, char **argv) try {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   if (compiled_for() > best_isa())
-    throw std::runtime_error("this processor has no " BENCH_ISA ", which this program was compiled for");
+    throw std::runtime_error("this processor has no " BENCH_ISA
+                             ", which this program was compiled for");
   const std::vector<System> systems = bench::read_systems(folder);
   const Potential potential = Potential::load(folder + "/painn.yaml");
   register_dense<float>();

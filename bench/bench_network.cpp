@@ -18,13 +18,14 @@ using bench::System;
 
 const std::map<Precision, const char *> kPrecisions = {
     {Precision::Single, "single"}, {Precision::Mixed, "mixed"}, {Precision::Double, "double"}};
-const std::map<Filters, const char *> kFilters = {{Filters::Spline, "spline"}, {Filters::Exact, "exact"}};
+const std::map<Filters, const char *> kFilters = {{Filters::Spline, "spline"},
+                                                  {Filters::Exact, "exact"}};
 
 struct Output {
   Results results;
   std::vector<double> forces;  ///< [total, 3]
   explicit Output(const Structure &structure) : forces(3 * std::size_t(structure.total())) {
-    results.forces = reinterpret_cast<double(*)[3]>(forces.data());
+    results.forces = reinterpret_cast<double (*)[3]>(forces.data());
   }
 };
 
@@ -52,16 +53,19 @@ void write_forces(const std::string &folder, const Potential &potential, const S
   Output output(structure);
   Network::create(potential, options)
       ->compute(structure.atoms(), structure.list(), nullptr, output.results);
-  const std::string architecture = potential.architecture == Architecture::PaiNN ? "painn" : "mlff-distiller";
+  const std::string architecture =
+      potential.architecture == Architecture::PaiNN ? "painn" : "mlff-distiller";
   std::ofstream out(folder + "/" + architecture + "_" + system.name + ".txt");
   out.precision(12);
   out << output.results.energy << " 0 0\n";
   for (int i = 0; i < system.size(); ++i)
-    out << output.forces[3 * i] << ' ' << output.forces[3 * i + 1] << ' ' << output.forces[3 * i + 2] << '\n';
+    out << output.forces[3 * i] << ' ' << output.forces[3 * i + 1] << ' '
+        << output.forces[3 * i + 2] << '\n';
   if (!out) throw std::runtime_error("forces cannot be written to " + folder);
 }
 
-void register_all(const std::string &architecture, const Potential &potential, const System &system) {
+void register_all(const std::string &architecture, const Potential &potential,
+                  const System &system) {
   for (const auto &[precision, precision_name] : kPrecisions)
     for (const auto &[filters, filters_name] : kFilters)
       for (const Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512})
@@ -74,9 +78,13 @@ void register_all(const std::string &architecture, const Potential &potential, c
           options.threads = threads;
           const std::string title = architecture + "/" + system.name + "/" + precision_name + "/" +
                                     filters_name + "/" + name(isa) + "/" + std::to_string(threads);
-          benchmark::RegisterBenchmark(title.c_str(), [&potential, &system, options](auto &state) {
-            evaluate(state, potential, system, options);
-          })->MeasureProcessCPUTime()->UseRealTime()->Unit(benchmark::kMillisecond);
+          benchmark::RegisterBenchmark(title.c_str(),
+                                       [&potential, &system, options](auto &state) {
+                                         evaluate(state, potential, system, options);
+                                       })
+              ->MeasureProcessCPUTime()
+              ->UseRealTime()
+              ->Unit(benchmark::kMillisecond);
         }
 }
 

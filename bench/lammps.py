@@ -2,10 +2,10 @@
 
     python bench/lammps.py FOLDER LMP PLUGIN [MPIRUN]
 
-FOLDER is what bench/make_system.py wrote. The potentials with random weights bind nothing, so their atoms are
-given little time to go anywhere (30 K, steps of 0.05 fs). What a step costs is that of a real run all the same:
-skin 1 Angstrom, neighbour lists made anew every 10 steps, wanted or not. Benzene runs with the potential that
-ships, from 300 K in steps of 0.5 fs.
+FOLDER is what bench/make_system.py wrote. The potentials with random weights bind nothing, so their
+atoms are given little time to go anywhere (30 K, steps of 0.05 fs). What a step costs is that of a
+real run all the same: skin 1 Angstrom, neighbour lists made anew every 10 steps, wanted or not.
+Benzene runs with the potential that ships, from 300 K in steps of 0.5 fs.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ def write_data(path: Path, system: System) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def script(case: Case, data: Path, potential: Path, elements: list[str], plugin: Path, steps: int) -> str:
+def script(
+    case: Case, data: Path, potential: Path, elements: list[str], plugin: Path, steps: int
+) -> str:
     """An NVE run; threads are the pair style's own."""
     kelvin, picoseconds = (300, 0.0005) if case.system == "benzene" else (30, 0.00005)
     return f"""
@@ -89,8 +91,10 @@ run {steps}
 
 
 def parse(output: str) -> dict[str, float]:
-    """The last run's timing breakdown: seconds of wall and CPU time a step, and shares of the wall time."""
-    loop = re.findall(r"^Loop time of (\S+) on (\d+) procs for (\d+) steps with (\d+) atoms", output, re.M)
+    """The last run's seconds of wall and CPU time a step, and shares of the wall time."""
+    loop = re.findall(
+        r"^Loop time of (\S+) on (\d+) procs for (\d+) steps with (\d+) atoms", output, re.M
+    )
     use = re.findall(r"^([\d.]+)% CPU use with (\d+) MPI tasks x (\d+|no) OpenMP", output, re.M)
     if not (loop and use):
         raise RuntimeError(f"LAMMPS printed no timings:\n{output[-2000:]}")
@@ -98,11 +102,19 @@ def parse(output: str) -> dict[str, float]:
     last = output[output.rindex("Loop time of") :]
     shares = {
         name.lower(): float(share) / 100
-        for name, share in re.findall(r"^(Pair|Neigh|Comm|Modify|Output|Other) .*\|\s*([\d.]+)\s*$", last, re.M)
+        for name, share in re.findall(
+            r"^(Pair|Neigh|Comm|Modify|Output|Other) .*\|\s*([\d.]+)\s*$", last, re.M
+        )
     }
     percent, ranks = use[-1][:2]  # a mean over the ranks, each with all of its threads
     cpu = seconds * int(ranks) * float(percent) / 100
-    return {"wall": seconds / steps, "cpu": cpu / steps, "atoms": atoms, "steps": steps, "shares": shares}
+    return {
+        "wall": seconds / steps,
+        "cpu": cpu / steps,
+        "atoms": atoms,
+        "steps": steps,
+        "shares": shares,
+    }
 
 
 def run(case: Case, folder: Path, programs: Programs, seconds: float, rate: float) -> dict:
@@ -135,7 +147,7 @@ def run(case: Case, folder: Path, programs: Programs, seconds: float, rate: floa
 
 
 def cases(mpi: bool, quick: bool) -> list[Case]:
-    """What is run: every system in single precision, one box in the others; 1 rank, 2 ranks, 1 rank of 2 threads."""
+    """Every system in single precision, one box in the others; 1 or 2 ranks, or 2 threads."""
     systems = ["molecule_20", "molecule_100", "box_216", "box_1728"]
     if BENZENE_POTENTIAL.exists():
         systems.insert(0, "benzene")

@@ -20,7 +20,10 @@ ISA_FLAGS = {
 
 def _cpuinfo() -> dict[str, str]:
     text = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
-    return {k.strip(): v.strip() for k, v in (line.split(":", 1) for line in text.splitlines() if ":" in line)}
+    return {
+        k.strip(): v.strip()
+        for k, v in (line.split(":", 1) for line in text.splitlines() if ":" in line)
+    }
 
 
 def instruction_sets() -> list[str]:
@@ -30,7 +33,7 @@ def instruction_sets() -> list[str]:
 
 
 def distinct_cores(number: int) -> list[int]:
-    """Up to this many processors that are not two threads of one core, of those that this process may use."""
+    """Up to this many of the processors that this process may use, one of each core."""
     cores: dict[str, int] = {}
     for cpu in sorted(os.sched_getaffinity(0)):
         siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
@@ -41,7 +44,9 @@ def distinct_cores(number: int) -> list[int]:
 def output_of(*command: str | Path) -> str:
     """First line that a command prints; empty if it cannot be run."""
     try:
-        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            [str(c) for c in command], capture_output=True, text=True, timeout=120
+        )
     except OSError:
         return ""
     return (done.stdout.strip().splitlines() or [""])[0]
@@ -54,7 +59,9 @@ def describe(build: Path, torch_python: Path | None, lmp: Path | None) -> dict[s
     compiler = re.search(r"^CMAKE_CXX_COMPILER:\w+=(.*)$", cache, re.M)
     flags = re.search(r"^CMAKE_CXX_FLAGS_RELEASE:\w+=(.*)$", cache, re.M)
     memory = re.search(r"MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-    lscpu = subprocess.run(["lscpu"], capture_output=True, text=True, env=os.environ | {"LC_ALL": "C"})
+    lscpu = subprocess.run(
+        ["lscpu"], capture_output=True, text=True, env=os.environ | {"LC_ALL": "C"}
+    )
     caches = dict(re.findall(r"^(L\d\w?) cache:\s+(.*)$", lscpu.stdout, re.M))
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -72,7 +79,11 @@ def describe(build: Path, torch_python: Path | None, lmp: Path | None) -> dict[s
         "system": platform.platform(),
         "compiler": output_of(compiler[1], "--version") if compiler else "",
         "compiler flags": flags[1] if flags else "",
-        "torch": output_of(torch_python, "-c", "import torch; print(torch.__version__)") if torch_python else "",
+        "torch": (
+            output_of(torch_python, "-c", "import torch; print(torch.__version__)")
+            if torch_python
+            else ""
+        ),
         "LAMMPS": lmp_version(lmp) if lmp else "",
         "load average before": os.getloadavg()[0],
     }

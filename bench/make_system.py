@@ -2,10 +2,10 @@
 
     PYTHONPATH=python python bench/make_system.py FOLDER
 
-FOLDER receives painn.yaml, mlff-distiller.yaml and systems.txt (the format is stated in bench/systems.h).
-Four elements at 0.1 atoms/Angstrom^3 on a cubic grid with each coordinate moved by up to 0.3 Angstrom; molecules
-are the atoms nearest to a grid's centre. The weights mean nothing chemically: their forces are made small, so that
-a short MD run stays where it is.
+FOLDER receives painn.yaml, mlff-distiller.yaml and systems.txt (format: bench/systems.h). Four
+elements at 0.1 atoms/Angstrom^3 on a cubic grid with each coordinate moved by up to 0.3 Angstrom;
+molecules are the atoms nearest to a grid's centre. The weights mean nothing chemically: their
+forces are made small, so that a short MD run stays where it is.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def make_systems() -> list[System]:
     elements, positions, edge = jittered_grid(7, rng)
     nearest = np.argsort(np.linalg.norm(positions - edge / 2, axis=1))
     systems = [
-        System(f"molecule_{n}", elements[nearest[:n]], positions[nearest[:n]], 0.0) for n in MOLECULES
+        System(f"molecule_{n}", elements[nearest[:n]], positions[nearest[:n]], 0.0)
+        for n in MOLECULES
     ]
     for n, along in BOXES.items():
         systems.append(System(f"box_{n}", *jittered_grid(along, rng)))

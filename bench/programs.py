@@ -17,7 +17,9 @@ def on_cores(number: int) -> list[str]:
     return ["taskset", "-c", ",".join(map(str, distinct_cores(number)))]
 
 
-def google_benchmark(program: Path, systems: Path, pattern: str, seconds: float, cores: int = 1) -> list[dict]:
+def google_benchmark(
+    program: Path, systems: Path, pattern: str, seconds: float, cores: int = 1
+) -> list[dict]:
     """Runs those benchmarks of a program whose names match; its JSON, times in seconds."""
     command = [*on_cores(cores), str(program), f"--systems={systems}", "--benchmark_format=json"]
     command += [f"--benchmark_filter={pattern}", f"--benchmark_min_time={seconds}"]
@@ -27,7 +29,9 @@ def google_benchmark(program: Path, systems: Path, pattern: str, seconds: float,
     rows = json.loads(done.stdout)["benchmarks"]
     units = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
     for row in rows:
-        row["wall"], row["cpu"] = (row[key] * units[row["time_unit"]] for key in ("real_time", "cpu_time"))
+        row["wall"], row["cpu"] = (
+            row[key] * units[row["time_unit"]] for key in ("real_time", "cpu_time")
+        )
     return rows
 
 
@@ -42,10 +46,19 @@ class PyTorch:
     """A running bench/pytorch.py: measured by request, idle between."""
 
     def __init__(self, python: Path, systems: Path, threads: int, cache: Path) -> None:
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "TORCHINDUCTOR_CACHE_DIR": str(cache)}
+        environment = os.environ | {
+            "OMP_NUM_THREADS": str(threads),
+            "TORCHINDUCTOR_CACHE_DIR": str(cache),
+        }
         self.threads = threads
         self.process = subprocess.Popen(
-            [*on_cores(threads), str(python), str(BENCH / "pytorch.py"), str(systems), str(threads)],
+            [
+                *on_cores(threads),
+                str(python),
+                str(BENCH / "pytorch.py"),
+                str(systems),
+                str(threads),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -54,7 +67,7 @@ class PyTorch:
         )
 
     def ask(self, case: str) -> dict:
-        """Prepares a case at first, measures it from then on; an "error" in the answer says what failed."""
+        """Prepares a case at first, then measures it; an "error" in the answer says what failed."""
         self.process.stdin.write(case + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()

@@ -1,12 +1,13 @@
-"""Energy and forces of the benchmark's systems with PyTorch, eager and compiled: what bench_network is compared with.
+"""Energy and forces of the benchmark's systems with PyTorch, eager and compiled.
 
     python bench/pytorch.py FOLDER THREADS [CASE ...]
 
-FOLDER is what bench/make_system.py wrote and, in FOLDER/forces, bench_network --forces. A CASE reads
-ARCHITECTURE/SYSTEM/eager or .../compile. Cases are read from the command line or, without any, one a line from
-standard input; each is answered by one line of JSON. The first time a case is named it is prepared (neighbour
-list, compilation) and its energy and forces are compared with bench_network's (`energy_deviation`,
-`force_deviation`); each further time it is timed. Weights take no gradients.
+FOLDER is what bench/make_system.py wrote and, in FOLDER/forces, bench_network --forces. A CASE
+reads ARCHITECTURE/SYSTEM/eager or .../compile. Cases are read from the command line or, without
+any, one a line from standard input; each is answered by one line of JSON. The first time a case
+is named it is prepared (neighbour list, compilation) and its energy and forces are compared with
+bench_network's (`energy_deviation`, `force_deviation`); each further time it is timed. Weights
+take no gradients.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class Case:
         edges = find_edges(system.positions, system.cell, potential.cutoff)
         self.atoms = len(system.elements)
         self.species = torch.from_numpy(system.elements.astype(np.int64))
-        self.edge_index = torch.from_numpy(np.stack([edges.neighbour, edges.centre]).astype(np.int64))
+        self.edge_index = torch.from_numpy(
+            np.stack([edges.neighbour, edges.centre]).astype(np.int64)
+        )
         self.edge_vec = torch.from_numpy(edges.vectors).float()
         self.network = from_potential(potential, torch.float32).requires_grad_(False)
         if mode == "compile":
@@ -57,13 +60,20 @@ class Case:
         return energies_and_forces(self.network, self.species, self.edge_index, self.edge_vec)[:2]
 
     def deviations(self) -> dict[str, float]:
-        """Energy (eV/atom) and forces (of the largest) against bench_network; raises RuntimeError beyond TOLERANCE."""
+        """Energy (eV/atom) and forces (of the largest) against bench_network's.
+
+        Raises RuntimeError beyond TOLERANCE.
+        """
         energies, forces = self.evaluate()
-        energy = abs(float(energies.double().sum()) + self.offset - self.expected[0, 0]) / self.atoms
+        energy = (
+            abs(float(energies.double().sum()) + self.offset - self.expected[0, 0]) / self.atoms
+        )
         expected = self.expected[1:]
         force = float(np.abs(forces.numpy() - expected).max() / np.abs(expected).max())
         if not (energy < TOLERANCE and force < TOLERANCE):
-            raise RuntimeError(f"PyTorch and bench_network disagree: {energy:.1e} eV/atom, forces {force:.1e}")
+            raise RuntimeError(
+                f"PyTorch and bench_network disagree: {energy:.1e} eV/atom, forces {force:.1e}"
+            )
         return {"energy_deviation": energy, "force_deviation": force}
 
     def time(self) -> dict[str, float]:
@@ -83,7 +93,9 @@ def load_potential(folder: Path, architecture: str) -> Potential:
 
 def main(folder: Path, threads: int, lines) -> None:
     torch.set_num_threads(threads)
-    torch._dynamo.config.recompile_limit = 1000  # each case compiles the same code for its own shapes
+    torch._dynamo.config.recompile_limit = (
+        1000  # each case compiles the same code for its own shapes
+    )
     torch._dynamo.config.accumulated_recompile_limit = 1000
     cases: dict[str, Case] = {}
     for line in lines:

@@ -1,6 +1,6 @@
 """Tables and plots of what bench/run.py measured.
 
-    python bench/report.py RESULTS.json [FOLDER]     # tables and plots again; changes no README
+python bench/report.py RESULTS.json [FOLDER]     # tables and plots again; changes no README
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def digits(x: float) -> str:
 
 
 def spread(row: dict) -> str:
-    """Half the range of the wall times over their median, in percent; nothing for a single round."""
+    """Half the range of the wall times over their median; nothing for a single round."""
     if row["rounds"] == 1:
         return ""
     return f"{50 * (row['wall largest'] - row['wall least']) / row['wall']:.0f} %"
@@ -52,7 +52,9 @@ def network_rows(results: dict) -> dict[tuple, dict[str, dict]]:
     """(architecture, system, threads) -> program -> row."""
     found: dict[tuple, dict[str, dict]] = {}
     for row in results["network"]:
-        found.setdefault((row["architecture"], row["system"], row["threads"]), {})[row["program"]] = row
+        found.setdefault((row["architecture"], row["system"], row["threads"]), {})[
+            row["program"]
+        ] = row
     return found
 
 
@@ -65,10 +67,12 @@ def speed_table(results: dict) -> str:
     for system in systems:
         some = [by["painn", system, t] for t in threads]
         rates = [
-            " / ".join(digits(katom_steps(one[p])) if p in one else "-" for one in some) for p in PROGRAMS
+            " / ".join(digits(katom_steps(one[p])) if p in one else "-" for one in some)
+            for p in PROGRAMS
         ]
         factors = [
-            f"{one['compile']['wall'] / one['mlff']['wall']:.1f}" if "compile" in one else "-" for one in some
+            f"{one['compile']['wall'] / one['mlff']['wall']:.1f}" if "compile" in one else "-"
+            for one in some
         ]
         rows.append([title_of(system), *rates, " / ".join(factors)])
     head = ["atoms", *PROGRAMS.values(), "mlff : compile"]
@@ -79,30 +83,60 @@ def network_table(results: dict) -> str:
     rows = []
     for (architecture, system, threads), by in network_rows(results).items():
         for program, row in by.items():
-            rows.append([
-                architecture, title_of(system), str(threads), PROGRAMS[program],
-                digits(katom_steps(row)), digits(1e3 * row["wall"]), spread(row), digits(1e3 * row["cpu"]),
-                digits(katom_steps(row, "cpu")), digits(row["bytes/atom"] / 1024) if "bytes/atom" in row else "",
-            ])  # fmt: skip
-    head = ["architecture", "atoms", "threads", "program", "katom-step/s", "wall ms", "±", "CPU ms",
-            "katom-step/CPU s", "KiB/atom"]  # fmt: skip
+            rows.append(
+                [
+                    architecture,
+                    title_of(system),
+                    str(threads),
+                    PROGRAMS[program],
+                    digits(katom_steps(row)),
+                    digits(1e3 * row["wall"]),
+                    spread(row),
+                    digits(1e3 * row["cpu"]),
+                    digits(katom_steps(row, "cpu")),
+                    digits(row["bytes/atom"] / 1024) if "bytes/atom" in row else "",
+                ]
+            )
+    head = [
+        "architecture",
+        "atoms",
+        "threads",
+        "program",
+        "katom-step/s",
+        "wall ms",
+        "±",
+        "CPU ms",
+        "katom-step/CPU s",
+        "KiB/atom",
+    ]
     text = table(head, rows)
     agreement = results["agreement"]
     if agreement:
-        energy, force = (max(a[k] for a in agreement) for k in ("energy_deviation", "force_deviation"))
-        text += (
-            f"\n\nLargest deviation of PyTorch from mlff in this run: {energy:.1e} eV/atom, {force:.1e} of the "
-            "largest force."
+        energy, force = (
+            max(a[k] for a in agreement) for k in ("energy_deviation", "force_deviation")
         )
-    return text + "".join(f"\n\nLeft out: {what}: {why}." for what, why in results["skipped"].items())
+        text += (
+            f"\n\nLargest deviation of PyTorch from mlff in this run: {energy:.1e} eV/atom, "
+            f"{force:.1e} of the largest force."
+        )
+    return text + "".join(
+        f"\n\nLeft out: {what}: {why}." for what, why in results["skipped"].items()
+    )
 
 
 def sets_table(results: dict) -> str:
     rows = [
-        [row["isa"], row["precision"], row["filters"], digits(katom_steps(row)), spread(row),
-         digits(1e3 * row["cpu"]), digits(row["bytes/atom"] / 1024)]
+        [
+            row["isa"],
+            row["precision"],
+            row["filters"],
+            digits(katom_steps(row)),
+            spread(row),
+            digits(1e3 * row["cpu"]),
+            digits(row["bytes/atom"] / 1024),
+        ]
         for row in results["instruction sets"]
-    ]  # fmt: skip
+    ]
     head = ["instruction set", "precision", "filters", "katom-step/s", "±", "CPU ms", "KiB/atom"]
     return table(head, sorted(rows))
 
@@ -117,13 +151,28 @@ def dense_table(results: dict) -> str:
             rows.append([isa, precision, "peak", digits(1e-9 * row["flop/s"]), "", "", "", ""])
         if kind == "ours":
             eigen = by[isa, name.replace("ours", "eigen", 1)]
-            rows.append([
-                isa, precision, f"{shape[0]} → {shape[1]}, {shape[2]} rows", digits(1e-9 * row["flop/s"]),
-                f"{100 * row['of peak']:.0f} %", digits(1e-9 * eigen["flop/s"]),
-                f"{100 * eigen['of peak']:.0f} %", f"{row['flop/s'] / eigen['flop/s']:.2f}",
-            ])  # fmt: skip
-    head = ["instruction set", "precision", "dense layer", "GFLOP/s", "of peak", "Eigen GFLOP/s", "of peak",
-            "mlff : Eigen"]  # fmt: skip
+            rows.append(
+                [
+                    isa,
+                    precision,
+                    f"{shape[0]} → {shape[1]}, {shape[2]} rows",
+                    digits(1e-9 * row["flop/s"]),
+                    f"{100 * row['of peak']:.0f} %",
+                    digits(1e-9 * eigen["flop/s"]),
+                    f"{100 * eigen['of peak']:.0f} %",
+                    f"{row['flop/s'] / eigen['flop/s']:.2f}",
+                ]
+            )
+    head = [
+        "instruction set",
+        "precision",
+        "dense layer",
+        "GFLOP/s",
+        "of peak",
+        "Eigen GFLOP/s",
+        "of peak",
+        "mlff : Eigen",
+    ]
     return table(head, rows)
 
 
@@ -133,32 +182,58 @@ def message_table(results: dict) -> str:
         if "ns/atom" not in row:
             continue
         kernel, system, precision = row["name"].split("/")
-        flops = [digits(1e-9 * row["flop/s"]), f"{100 * row['of peak']:.0f} %"] if "flop/s" in row else ["", ""]
-        rows.append([row["isa"], precision, kernel, title_of(system), digits(row["ns/atom"]), *flops])
+        flops = (
+            [digits(1e-9 * row["flop/s"]), f"{100 * row['of peak']:.0f} %"]
+            if "flop/s" in row
+            else ["", ""]
+        )
+        rows.append(
+            [row["isa"], precision, kernel, title_of(system), digits(row["ns/atom"]), *flops]
+        )
     head = ["instruction set", "precision", "kernel", "atoms", "ns/atom", "GFLOP/s", "of peak"]
     return table(head, rows)
 
 
 def lammps_table(results: dict) -> str:
     rows = [
-        [title_of(row["system"]), row["precision"], f"{row['ranks']} × {row['threads']}",
-         digits(katom_steps(row)), digits(1e3 * row["wall"]), spread(row), digits(1e3 * row["cpu"]),
-         f"{100 * row['shares']['pair']:.1f} %", f"{100 * row['shares']['neigh']:.1f} %",
-         f"{100 * row['shares']['comm']:.1f} %"]
+        [
+            title_of(row["system"]),
+            row["precision"],
+            f"{row['ranks']} × {row['threads']}",
+            digits(katom_steps(row)),
+            digits(1e3 * row["wall"]),
+            spread(row),
+            digits(1e3 * row["cpu"]),
+            f"{100 * row['shares']['pair']:.1f} %",
+            f"{100 * row['shares']['neigh']:.1f} %",
+            f"{100 * row['shares']['comm']:.1f} %",
+        ]
         for row in results["lammps"]
-    ]  # fmt: skip
-    head = ["atoms", "precision", "ranks × threads", "katom-step/s", "ms/step", "±", "CPU ms/step", "Pair",
-            "Neigh", "Comm"]  # fmt: skip
+    ]
+    head = [
+        "atoms",
+        "precision",
+        "ranks × threads",
+        "katom-step/s",
+        "ms/step",
+        "±",
+        "CPU ms/step",
+        "Pair",
+        "Neigh",
+        "Comm",
+    ]
     return table(head, rows)
 
 
 def where(results: dict) -> str:
     """One line: what this was measured on."""
     m = results["machine"]
+    family, model, _ = m["family, model, stepping"]
     return (
-        f"{m['cpu']} (family {m['family, model, stepping'][0]}, model {m['family, model, stepping'][1]}, "
+        f"{m['cpu']} (family {family}, model {model}, "
         f"{'virtual, ' if m['hypervisor'] else ''}{m['instruction sets'][-1]}), {m['compiler']}, "
-        f"PyTorch {m['torch'] or '-'}, LAMMPS {m['LAMMPS'] or '-'}; commit {m['commit']}, {m['date'][:10]}."
+        f"PyTorch {m['torch'] or '-'}, LAMMPS {m['LAMMPS'] or '-'}; "
+        f"commit {m['commit']}, {m['date'][:10]}."
     )
 
 
@@ -174,18 +249,34 @@ def plot_speed(results: dict, path: Path) -> None:
     for program, label in PROGRAMS.items():
         for threads, style in ((1, "o--"), (2, "s-")):
             rows = [
-                row for row in results["network"]
-                if (row["architecture"], row["program"], row["threads"]) == ("painn", program, threads)
-            ]  # fmt: skip
+                row
+                for row in results["network"]
+                if (row["architecture"], row["program"], row["threads"])
+                == ("painn", program, threads)
+            ]
             if not rows:
                 continue
             rates = [katom_steps(row) for row in rows]
-            limits = [[r - katom_steps(row, "wall largest") for r, row in zip(rates, rows)],
-                      [katom_steps(row, "wall least") - r for r, row in zip(rates, rows)]]  # fmt: skip
-            axes.errorbar([atoms_of(row["system"]) for row in rows], rates, limits, fmt=style, capsize=2,
-                          color=colours[program], label=f"{label}, {threads} thread{'s'[: threads - 1]}")  # fmt: skip
-    axes.set(xscale="log", yscale="log", xlabel="atoms", ylabel="katom-step/s",
-             title="Energy and forces, PaiNN F 128, L 3, single precision")  # fmt: skip
+            limits = [
+                [r - katom_steps(row, "wall largest") for r, row in zip(rates, rows)],
+                [katom_steps(row, "wall least") - r for r, row in zip(rates, rows)],
+            ]
+            axes.errorbar(
+                [atoms_of(row["system"]) for row in rows],
+                rates,
+                limits,
+                fmt=style,
+                capsize=2,
+                color=colours[program],
+                label=f"{label}, {threads} thread{'s'[: threads - 1]}",
+            )
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="atoms",
+        ylabel="katom-step/s",
+        title="Energy and forces, PaiNN F 128, L 3, single precision",
+    )
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("")
@@ -207,10 +298,19 @@ def plot_sets(results: dict, path: Path) -> None:
     width = 0.8 / len(isas)
     for k, isa in enumerate(isas):
         rates = [
-            next(katom_steps(r) for r in rows if (r["isa"], r["precision"], r["filters"]) == (isa, *kind))
+            next(
+                katom_steps(r)
+                for r in rows
+                if (r["isa"], r["precision"], r["filters"]) == (isa, *kind)
+            )
             for kind in kinds
         ]
-        axes.bar([x + (k - (len(isas) - 1) / 2) * width for x in range(len(kinds))], rates, width, label=isa)
+        axes.bar(
+            [x + (k - (len(isas) - 1) / 2) * width for x in range(len(kinds))],
+            rates,
+            width,
+            label=isa,
+        )
     axes.set_xticks(range(len(kinds)), [f"{p}\n{f}" for p, f in kinds])
     axes.set(ylabel="katom-step/s", title="PaiNN, 216 atoms, one core")
     axes.legend()
@@ -231,7 +331,7 @@ TABLES = {
 
 
 def fill_markers(path: Path, texts: dict[str, str]) -> None:
-    """Replaces what stands between <!-- bench:NAME --> and <!-- /bench:NAME --> for each name that the file has."""
+    """Replaces what stands between <!-- bench:NAME --> and <!-- /bench:NAME -->."""
     content = path.read_text()
     for name, text in texts.items():
         section = re.compile(f"(<!-- bench:{name} -->\n).*?(<!-- /bench:{name} -->)", re.S)
@@ -240,7 +340,7 @@ def fill_markers(path: Path, texts: dict[str, str]) -> None:
 
 
 def write(results: dict, folder: Path, readmes: bool) -> None:
-    """Plots and tables.md to the folder; tables to standard output and, if wanted, into the READMEs."""
+    """Plots and tables.md to the folder; tables to standard output and, if wanted, the READMEs."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -260,4 +360,8 @@ if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
     source = Path(sys.argv[1])
-    write(json.loads(source.read_text()), Path(sys.argv[2]) if len(sys.argv) == 3 else source.parent, False)
+    write(
+        json.loads(source.read_text()),
+        Path(sys.argv[2]) if len(sys.argv) == 3 else source.parent,
+        False,
+    )

@@ -1,8 +1,8 @@
 """Measures everything side by side on this machine, and writes JSON, plots and tables.
 
-Builds what it needs in build/bench. In every round each case is measured once, with the programs that are
-compared one right after the other, so that a disturbance meets all of them; reported are medians over the
-rounds. bench/README.md says what the columns mean.
+Builds what it needs in build/bench. In every round each case is measured once, with the programs
+that are compared one right after the other, so that a disturbance meets all of them; reported are
+medians over the rounds. bench/README.md says what the columns mean.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ class Samples:
         for key, first in samples[0].items():
             values = [sample[key] for sample in samples]
             if isinstance(first, dict):
-                result[key] = {name: statistics.median(v.get(name, 0.0) for v in values) for name in first}
+                result[key] = {
+                    name: statistics.median(v.get(name, 0.0) for v in values) for name in first
+                }
             else:
                 result[key] = statistics.median(values)
                 result[f"{key} least"], result[f"{key} largest"] = min(values), max(values)
@@ -96,7 +98,9 @@ class Samples:
 class Session:
     """One run of everything."""
 
-    def __init__(self, plan: Plan, build: Path, torch_python: Path | None, lammps_python: Path | None):
+    def __init__(
+        self, plan: Plan, build: Path, torch_python: Path | None, lammps_python: Path | None
+    ):
         self.plan, self.build, self.systems = plan, build, build / "systems"
         self.torch_python, self.lammps_python = torch_python, lammps_python
         self.network, self.sets, self.kernels, self.lammps = (Samples() for _ in range(4))
@@ -106,7 +110,9 @@ class Session:
         beside = lammps_python.parent if lammps_python else Path()
         mpirun = beside / "mpirun"
         self.programs = lammps.Programs(
-            beside / "lmp", build / "src" / "mlffstudentplugin.so", mpirun if mpirun.exists() else None
+            beside / "lmp",
+            build / "src" / "mlffstudentplugin.so",
+            mpirun if mpirun.exists() else None,
         )
 
     def compile(self) -> None:
@@ -120,18 +126,28 @@ class Session:
         with open(self.build / "build.log", "w") as log:
             for command in (
                 ["cmake", "-S", str(ROOT), "-B", str(self.build), *options],
-                ["cmake", "--build", str(self.build), "-j", str(os.cpu_count()), "--target", *targets],
+                [
+                    "cmake",
+                    "--build",
+                    str(self.build),
+                    "-j",
+                    str(os.cpu_count()),
+                    "--target",
+                    *targets,
+                ],
                 [sys.executable, str(BENCH / "make_system.py"), str(self.systems)],
             ):
                 if subprocess.run(command, stdout=log, stderr=log).returncode:
-                    raise click.ClickException(f"{' '.join(command)} failed; see {self.build}/build.log")
+                    raise click.ClickException(
+                        f"{' '.join(command)} failed; see {self.build}/build.log"
+                    )
         write_forces(self.program("network"), self.systems)
 
     def program(self, name: str) -> Path:
         return self.build / "bench" / f"bench_{name}"
 
     def prepare_pytorch(self) -> None:
-        """Starts PyTorch for each number of threads; compiles, and compares energies and forces, in parallel."""
+        """Starts PyTorch for each number of threads; compiles, compares energies and forces."""
         if not self.torch_python:
             return
         self.workers = [
@@ -184,7 +200,9 @@ class Session:
     def measure_instruction_sets(self) -> None:
         """One box on one core in every precision, with both kinds of filters."""
         pattern = f"^painn/box_216/.*/({'|'.join(self.plan.isas)})/1/"
-        for row in google_benchmark(self.program("network"), self.systems, pattern, self.plan.seconds / 2):
+        for row in google_benchmark(
+            self.program("network"), self.systems, pattern, self.plan.seconds / 2
+        ):
             _, system, precision, filters, isa = row["name"].split("/")[:5]
             case = {"system": system, "precision": precision, "filters": filters, "isa": isa}
             self.sets.add(case, {key: row[key] for key in ("wall", "cpu", "bytes/atom")})
@@ -193,7 +211,9 @@ class Session:
         for isa in self.plan.isas:
             program = self.program(f"kernels_{isa}")
             rows = google_benchmark(program, self.systems, ".", self.plan.kernel_seconds)
-            peaks = {r["name"].split("/")[1]: r["flop/s"] for r in rows if r["name"].startswith("peak/")}
+            peaks = {
+                r["name"].split("/")[1]: r["flop/s"] for r in rows if r["name"].startswith("peak/")
+            }
             for row in rows:
                 sample = {k: row[k] for k in ("wall", "cpu", "flop/s", "ns/atom") if k in row}
                 if "flop/s" in row:
@@ -207,11 +227,15 @@ class Session:
         for case in lammps.cases(self.programs.mpirun is not None, self.plan.quick):
             seconds, rate = self.plan.lammps_seconds, 10000.0 * case.cores
             sample = lammps.run(case, self.systems, self.programs, seconds, rate)
-            self.lammps.add(asdict(case), {k: sample[k] for k in ("wall", "cpu", "atoms", "steps", "shares")})
+            self.lammps.add(
+                asdict(case), {k: sample[k] for k in ("wall", "cpu", "atoms", "steps", "shares")}
+            )
 
     def results(self) -> dict:
         return {
-            "machine": describe(self.build, self.torch_python, self.programs.lmp if self.lammps_python else None),
+            "machine": describe(
+                self.build, self.torch_python, self.programs.lmp if self.lammps_python else None
+            ),
             "plan": asdict(self.plan),
             "skipped": self.skipped,
             "agreement": self.agreement,
@@ -223,12 +247,20 @@ class Session:
 
 
 def find_python(given: Path | None, module: str) -> Path | None:
-    """A Python that has a module: the given one, this one, the repository's .venv, or the one on the PATH."""
+    """A Python that has a module: the given one, this one, that of .venv, or that on the PATH."""
     on_path = shutil.which("python3")
-    candidates = [given] if given else [Path(sys.executable), ROOT / ".venv/bin/python", on_path and Path(on_path)]
+    candidates = (
+        [given]
+        if given
+        else [Path(sys.executable), ROOT / ".venv/bin/python", on_path and Path(on_path)]
+    )
     probe = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
     for python in candidates:
-        if python and python.exists() and subprocess.run([python, "-P", "-c", probe]).returncode == 0:
+        if (
+            python
+            and python.exists()
+            and subprocess.run([python, "-P", "-c", probe]).returncode == 0
+        ):
             return python.absolute()
     if given:
         raise click.ClickException(f"{given} has no module {module}")
@@ -236,12 +268,26 @@ def find_python(given: Path | None, module: str) -> Path | None:
 
 
 @click.command(help=__doc__)
-@click.option("--quick", is_flag=True, help="Fewer systems and rounds, three minutes; changes no README.")
-@click.option("-o", "--output", type=Path, default=ROOT / "build" / "bench-results", help="Folder for the results.")
+@click.option(
+    "--quick", is_flag=True, help="Fewer systems and rounds, three minutes; changes no README."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=Path,
+    default=ROOT / "build" / "bench-results",
+    help="Folder for the results.",
+)
 @click.option("--build", type=Path, default=ROOT / "build" / "bench", help="Build folder.")
 @click.option("--torch-python", type=Path, help="Python that has PyTorch. [default: found]")
-@click.option("--lammps-python", type=Path, help="Python that has LAMMPS and MPICH. [default: found]")
-@click.option("--readme/--no-readme", default=None, help="Write the tables to the READMEs. [default: unless --quick]")
+@click.option(
+    "--lammps-python", type=Path, help="Python that has LAMMPS and MPICH. [default: found]"
+)
+@click.option(
+    "--readme/--no-readme",
+    default=None,
+    help="Write the tables to the READMEs. [default: unless --quick]",
+)
 def main(quick, output, build, torch_python, lammps_python, readme) -> None:
     begin = time.time()
     session = Session(
@@ -256,7 +302,9 @@ def main(quick, output, build, torch_python, lammps_python, readme) -> None:
             click.echo(f"{module} was not found and is left out; see --help", err=True)
     load = os.getloadavg()[0]
     if load > 0.5:
-        click.echo(f"this machine is busy (load average {load:.1f}): the numbers will show that", err=True)
+        click.echo(
+            f"this machine is busy (load average {load:.1f}): the numbers will show that", err=True
+        )
     click.echo("building", err=True)
     session.compile()
     click.echo("compiling PyTorch's networks, comparing energies and forces", err=True)

@@ -9,8 +9,9 @@ std::vector<System> read_systems(const std::string &folder) {
   const std::string file = folder + "/systems.txt";
   std::ifstream in(file);
   if (!in)
-    throw std::runtime_error(file + " cannot be read; bench/make_system.py writes it, "
-                                    "--systems=FOLDER says where it is");
+    throw std::runtime_error(file +
+                             " cannot be read; bench/make_system.py writes it, "
+                             "--systems=FOLDER says where it is");
   std::vector<System> systems;
   System system;
   int atoms;
@@ -30,7 +31,8 @@ std::vector<System> read_systems(const std::string &folder) {
   return systems;
 }
 
-std::string take_argument(int &argc, char **argv, const std::string &name, const std::string &otherwise) {
+std::string take_argument(int &argc, char **argv, const std::string &name,
+                          const std::string &otherwise) {
   const std::string prefix = "--" + name + "=";
   for (int k = 1; k < argc; ++k) {
     const std::string argument = argv[k];
