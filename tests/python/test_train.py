@@ -142,6 +142,18 @@ def test_labels_are_the_teachers(toy):
         np.testing.assert_allclose(atoms.get_forces(), frames.forces[part], atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "energy, force, kept",
+    [(1.0, 29.9, True), (1.0, 30.1, False), (np.nan, 1.0, False), (1.0, np.nan, False)],
+)
+def test_frames_with_large_forces_are_left_out(energy, force, kept):
+    from mlff_student.train.label import _usable
+
+    forces = np.zeros((3, 3))
+    forces[1, 2] = -force
+    assert _usable((None, energy, forces), 30.0) is kept
+
+
 def test_labelling_resumes_and_repeats(toy, tmp_path, monkeypatch):
     import mlff_student.train.label as module
 
@@ -267,7 +279,9 @@ def test_the_criterion_chooses_the_weights(toy, tmp_path, monkeypatch):
     assert fit.history[2]["validation_loss"] < fit.history[1]["validation_loss"]
     for name, tensor in averages[1].items():
         assert np.array_equal(tensor, fit.best[name])
-    written = Potential.read(tmp_path / "toy.yaml").provenance["training"]
+    potential = Potential.read(tmp_path / "toy.yaml")
+    assert np.array_equal(potential.tensor("mix.1.weight"), averages[1]["mix.1.weight"])
+    written = potential.provenance["training"]
     assert (written["criterion"], written["best_step"]) == ("force_mae", 32)
 
 
@@ -413,6 +427,26 @@ def test_the_traced_step_computes_the_same(toy, monkeypatch):
     torch.testing.assert_close(loss, expected_loss, rtol=1e-12, atol=0)
     for a, b in zip(gradients, expected):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_a_compiler_that_miscomputes_is_refused(toy, monkeypatch):
+    network = _random_network()
+    import torch
+
+    from mlff_student.train.step import Step
+
+    def wrong(function, **options):
+        def compiled(*arguments):
+            loss, gradients = function(*arguments)
+            return loss, [1.01 * g for g in gradients]
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", wrong)
+    _, batch = _labelled_by_network(toy, _random_network(seed=1))
+    settings = parse_config(changed(batch_size=4, fusion="compile")).training
+    with pytest.raises(ConfigError, match="relative deviation 1.0e-02.*use graph or none"):
+        Step(network, batch, settings)
 
 
 def test_padding_does_not_change_a_gradient(toy):

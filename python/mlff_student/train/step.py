@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..networks import energies_and_forces
 from .batches import Batch
-from .config import Training
+from .config import ConfigError, Training
 
 
 def residuals(network: nn.Module, batch: Batch, train: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -34,6 +34,19 @@ def frame_losses(energy: Tensor, force: Tensor, count: Tensor, settings: Trainin
     """Loss of each frame [B]: energy_weight (dE/n)^2 + force_weight |dF|^2 / 3n."""
     forces = force.square().sum(dim=(1, 2)) / (3 * count)
     return settings.energy_weight * energy.square() + settings.force_weight * forces
+
+
+def _compare(compiled: list[Tensor], plain: tuple[Tensor, ...]) -> None:
+    """ConfigError if torch.compile changed the gradients beyond rounding, as PyTorch 2.15 can."""
+    pairs = list(zip(compiled, plain))
+    change = sum(float((a - b).double().square().sum()) for a, b in pairs)
+    size = sum(float(b.double().square().sum()) for _, b in pairs)
+    if not change <= 1e-6 * size:
+        raise ConfigError(
+            "training.fusion: compile computes other gradients than PyTorch does without it "
+            f"(relative deviation {(change / size) ** 0.5:.1e}, PyTorch {torch.__version__}); use "
+            "graph or none"
+        )
 
 
 class Step:
@@ -149,13 +162,16 @@ class Step:
         def arguments(batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
             return [w.detach() for w in self.weights.values()], list(vars(batch).values())
 
-        traced = make_fx(gradients)(*arguments(self.data.select(self.index)))
+        some = torch.arange(len(self.index), device=self.index.device) % len(self.data.energies)
+        example = self.data.select(some)
+        traced = make_fx(gradients)(*arguments(example))
         compiled = torch.compile(traced, dynamic=False)
 
         def run(batch: Batch) -> tuple[Tensor, list[Tensor]]:
             with torch.no_grad():
                 return compiled(*arguments(batch))
 
+        _compare(run(example)[1], self._eager_gradients(example)[1])
         return run
 
     def _record(self) -> None:
