@@ -53,10 +53,11 @@ MLFF_INLINE void store(Real *p, const Vector<Real> &x) {
   __builtin_memcpy(p, &x, sizeof x);
 }
 
-/// The same number in all lanes.
+/// The same number in all lanes. (Subtracting 0 changes nothing, adding it would turn -0 into 0: only the
+/// former is left out by the compiler, and the number broadcast from memory.)
 template <class Real>
 MLFF_INLINE Vector<Real> fill(Real x) {
-  return Vector<Real>{} + x;
+  return x - Vector<Real>{};
 }
 
 /// Halves of a vector of n numbers, added.
