@@ -264,6 +264,7 @@ def test_resume_is_the_uninterrupted_run(toy, fitted, tmp_path, monkeypatch, sto
 
 
 def test_the_criterion_chooses_the_weights(toy, tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="fitting needs PyTorch")
     import mlff_student.train.fit as module
 
     config = parse_config(changed(criterion="force_mae"), toy.folder)
