@@ -39,6 +39,8 @@ class Conservation:
     mean_kinetic_energy_eV: float
     drift_percent: float
     """change of the total energy over the whole run, by the line of least squares"""
+    drift_error_percent: float
+    """standard error of it: with few vibrations, energy that wanders between them looks like drift"""
     standard_deviation_percent: float
     """of the total energy, the drift included"""
     drift_kT_per_ns_per_degree_of_freedom: float
@@ -67,17 +69,31 @@ def conservation(thermo: Thermo) -> Conservation:
     kinetic = float(thermo.kinetic_energy.mean())
     # Centred, so that the slope keeps its digits whatever the zero of energy is.
     deviation = thermo.total_energy - thermo.total_energy.mean()
-    slope = float(np.polyfit(thermo.time - thermo.time.mean(), deviation, 1)[0])
+    time = thermo.time - thermo.time.mean()
+    slope = float(np.polyfit(time, deviation, 1)[0])
     return Conservation(
         length_ps=length,
         mean_kinetic_energy_eV=kinetic,
         drift_percent=100 * slope * length / kinetic,
+        drift_error_percent=100 * _slope_error(time, deviation - slope * time) * length / kinetic,
         standard_deviation_percent=100 * float(deviation.std()) / kinetic,
         # The kinetic energy is kT/2 per degree of freedom.
         drift_kT_per_ns_per_degree_of_freedom=1000 * slope / (2 * kinetic),
         temperature_mean_K=float(thermo.temperature.mean()),
         temperature_std_K=float(thermo.temperature.std()),
     )
+
+
+def _slope_error(time: np.ndarray, residuals: np.ndarray, blocks: int = 10) -> float:
+    """Standard error of a line's slope where neighbouring residuals are correlated: means over blocks
+    are taken as independent (Flyvbjerg, Petersen, J. Chem. Phys. 91, 461, 1989). NaN below 3 blocks."""
+    blocks = min(blocks, len(time))
+    if blocks < 3:
+        return float("nan")
+    times = np.array([part.mean() for part in np.array_split(time, blocks)])
+    means = np.array([part.mean() for part in np.array_split(residuals, blocks)])
+    variance = float(np.sum(means**2)) / (blocks - 2)
+    return float(np.sqrt(variance / np.sum((times - times.mean()) ** 2)))
 
 
 def plot(thermo: Thermo, file: Path) -> None:
@@ -113,7 +129,11 @@ def summary(result: Conservation) -> str:
     speed = "" if result.speed_ns_per_day is None else f"{result.speed_ns_per_day:.3g} ns/day"
     lines = [
         ("length", f"{result.length_ps:g} ps"),
-        ("drift of the total energy", f"{result.drift_percent:+.4f} % of the mean kinetic energy"),
+        (
+            "drift of the total energy",
+            f"{result.drift_percent:+.4f} ± {result.drift_error_percent:.4f} % "
+            "of the mean kinetic energy",
+        ),
         (
             "its standard deviation",
             f"{result.standard_deviation_percent:.4f} % of the mean kinetic energy",

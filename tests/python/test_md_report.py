@@ -46,6 +46,18 @@ def test_noise_without_drift():
     assert result.temperature_mean_K == pytest.approx(300.0, rel=1e-3)
 
 
+def test_drift_error_covers_energy_that_wanders():
+    random = np.random.default_rng(1)
+    drifts, errors = [], []
+    for _ in range(200):
+        thermo = thermo_with(drift=0.0, noise=0.0)
+        thermo.total_energy += np.repeat(random.normal(0.0, 0.001, 67), 30)[: len(thermo.time)]
+        result = md_report.conservation(thermo)
+        drifts.append(result.drift_percent)
+        errors.append(result.drift_error_percent)
+    assert np.std(drifts) == pytest.approx(np.mean(errors), rel=0.15)
+
+
 def test_thermo_file(tmp_path: Path):
     file = tmp_path / "thermo.csv"
     file.write_text(HEADER + "0,0,290,-5,0.4,-4.6\n20,0.01,310,-5.1,0.5,-4.6\n40,0.02,300,-5,0.4,-4.6\n")
