@@ -65,8 +65,9 @@ void MlffDistiller<Real, Sum>::first_message(const Block &block) {
     const int row = block.begin + k;
     Real *s = scratch.s.data() + 2 * C * k;
     std::copy_n(embedding_.data() + C * edges_.element(row), C, s);
-    kernels_.message(C_, Base::filter_rows(0, row, scratch), edges_.count(row), edges_.edge(row),
-                     Base::senders_[0].data(), s, scratch.v.data() + 3 * C * k);
+    kernels_.message(C_, Base::filter_rows(0, row, Base::Direction::Forward, scratch),
+                     edges_.count(row), edges_.edge(row), Base::senders_[0].data(), s,
+                     scratch.v.data() + 3 * C * k);
   }
 }
 

@@ -74,7 +74,7 @@ ExactFilter<Real>::ExactFilter(const Potential &potential, int l, const Kernels<
   const int F = potential.channels, K = potential.number_of_radial_functions;
   const int layer = potential.shared_filters ? 0 : l;
   const std::string name = "filter." + std::to_string(layer);
-  const Blocks radial = {1, K, padded(K + 1)};
+  const Blocks radial = {1, K, K + 1};  // of padded rows; what is padded need not be multiplied
   if (potential.architecture == Architecture::PaiNN) {
     DenseWeights dense = DenseWeights::read(potential, name, padded_blocks(3, F), radial, {0, 1, 2});
     // (A g + b) fc: the bias belongs to function K, the cutoff.
@@ -104,7 +104,7 @@ void ExactFilter<Real>::evaluate(const Kernels<Real> &kernels, int edges, const 
                                  Real *derivatives) const {
   const auto apply = [&](const DenseLayer<Real> &layer, const Real *x, Real *y, Epilogue epilogue,
                          Real *factor) {
-    kernels.dense(layer, edges, {x, layer.inputs}, {y, layer.outputs}, epilogue,
+    kernels.dense(layer, edges, {x, padded(layer.inputs)}, {y, layer.outputs}, epilogue,
                   {factor, layer.outputs});
   };
   const auto without_bias = [](DenseLayer<Real> layer) {
@@ -117,12 +117,12 @@ void ExactFilter<Real>::evaluate(const Kernels<Real> &kernels, int edges, const 
     Real *hidden = scratch, *slope = hidden + std::size_t(edges) * first.outputs,
          *hidden_slope = slope + std::size_t(edges) * first.outputs;
     apply(first, radial, hidden, Epilogue::Silu, slope);
-    apply(without_bias(first), radial_slope, hidden_slope, Epilogue::Multiply, slope);
+    if (derivatives) apply(without_bias(first), radial_slope, hidden_slope, Epilogue::Multiply, slope);
     radial = hidden;
     radial_slope = hidden_slope;
   }
   apply(last, radial, values, Epilogue::Store, nullptr);
-  apply(without_bias(last), radial_slope, derivatives, Epilogue::Store, nullptr);
+  if (derivatives) apply(without_bias(last), radial_slope, derivatives, Epilogue::Store, nullptr);
 }
 
 std::vector<double> spline_coefficients(const SplineGrid &grid, int columns,

@@ -84,7 +84,8 @@ FilterRows<Real> MessagePassing<Real, Sum>::radial_rows(int row, Scratch &scratc
 }
 
 template <class Real, class Sum>
-FilterRows<Real> MessagePassing<Real, Sum>::filter_rows(int l, int row, Scratch &scratch) const {
+FilterRows<Real> MessagePassing<Real, Sum>::filter_rows(int l, int row, Direction direction,
+                                                    Scratch &scratch) const {
   if (!exact_) return tables_[l].rows();
   const ExactFilter<Real> &filter = exact_filters_[l];
   const FilterRows<Real> radial = radial_rows(row, scratch);
@@ -92,11 +93,12 @@ FilterRows<Real> MessagePassing<Real, Sum>::filter_rows(int l, int row, Scratch 
   scratch.filter.resize(std::size_t(2) * most * filter.stride() + filter.scratch_size(most));
   FilterRows<Real> rows;
   Real *values = scratch.filter.data();
-  Real *derivatives = values + std::size_t(edges) * filter.stride();
-  Real *hidden = derivatives + std::size_t(edges) * filter.stride();
-  filter.evaluate(kernels_, edges, radial.values, radial.derivatives, hidden, values, derivatives);
+  Real *slopes = values + std::size_t(edges) * filter.stride();
+  Real *hidden = slopes + std::size_t(edges) * filter.stride();
+  filter.evaluate(kernels_, edges, radial.values, radial.derivatives, hidden, values,
+                  direction == Direction::Backward ? slopes : nullptr);
   rows.values = values;
-  rows.derivatives = derivatives;
+  rows.derivatives = slopes;
   rows.stride = filter.stride();
   return rows;
 }
@@ -158,8 +160,8 @@ void MessagePassing<Real, Sum>::message(int l, const Block &block) {
     Real *s = scratch.s.data() + 2 * C * k, *v = scratch.v.data() + 3 * C * k;
     std::copy_n(s_.data() + C * row, C, s);
     std::copy_n(vectors_[l].data() + 3 * C * row, 3 * C, v);
-    kernels_.message(C_, filter_rows(l, row, scratch), edges_.count(row), edges_.edge(row),
-                     senders_[l].data(), s, v);
+    kernels_.message(C_, filter_rows(l, row, Direction::Forward, scratch), edges_.count(row),
+                     edges_.edge(row), senders_[l].data(), s, v);
   }
 }
 
@@ -170,7 +172,8 @@ void MessagePassing<Real, Sum>::message_adjoint(int l, const Block &block) {
   const Real *features_bar = features_bar_[reading_].data();
   for (int k = 0; k < block.size; ++k) {
     const int row = block.begin + k;
-    kernels_.message_adjoint(C_, filter_rows(l, row, scratch), edges_.count(row), edges_.edge(row),
+    kernels_.message_adjoint(C_, filter_rows(l, row, Direction::Backward, scratch),
+                             edges_.count(row), edges_.edge(row),
                              senders_[l].data() + 5 * C * row, features_bar,
                              scratch.sender_bar.data() + 5 * C * k,
                              gradient_.data() + edges_.begin(row));

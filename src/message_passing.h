@@ -79,9 +79,11 @@ class MessagePassing : public Network {
   };
 
   static constexpr int kBlockRows = 48;
+  enum class Direction { Forward, Backward };
 
   /// Filter rows of layer l for the edges of one atom: the table, or rows evaluated into scratch.
-  FilterRows<Real> filter_rows(int l, int row, Scratch &scratch) const;
+  /// Exact rows have derivatives only on the way back.
+  FilterRows<Real> filter_rows(int l, int row, Direction direction, Scratch &scratch) const;
   /// The same for the radial functions themselves.
   FilterRows<Real> radial_rows(int row, Scratch &scratch) const;
 
