@@ -200,7 +200,7 @@ void build_edges(benchmark::State &state, const Potential &potential, const Syst
 
 // Floating-point operations of an edge and channel, counted in algebra.h and message_kernels.h:
 // three splines of 7, and the algebra; in the adjoint also the contraction with four rows of the
-// table.
+// table. That it is done with differences of rows takes some more, which are not counted.
 constexpr double kMessageFlop = 3 * 7 + 15, kAdjointFlop = 3 * 7 + 29 + 24;
 constexpr double kSumsFlop = 7 + 7, kSumsAdjointFlop = 7 + 7 + 14;
 

@@ -69,7 +69,7 @@ MLFF_FUNCTION Value product_adjoint(const Value &xc, const Value *v, const Value
   return dot(v, p_bar);
 }
 
-/// The read-in of the update network: n = sqrt(|V|^2 + epsilon).
+/// n^2 = |V|^2 + epsilon, of the update network's input n.
 template <class Value, class Scalar>
 MLFF_FUNCTION Value squared_norm(const Value *V, Scalar epsilon) {
   return dot(V, V) + epsilon;

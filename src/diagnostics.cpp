@@ -1,7 +1,6 @@
 #include "diagnostics.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <sstream>
 

@@ -22,8 +22,9 @@ template <class Real>
 class EdgeList {
  public:
   /// Builds rows and edges with r < cutoff, u = (r_j - r_i) / (r + softening). length_scale converts the
-  /// caller's positions to the file's unit, in which cutoff and softening are. Throws NonFiniteError for a position that is not a number and for two atoms
-  /// on one spot. An edge between two local atoms is measured once, so that both directions agree exactly.
+  /// caller's positions to the file's unit, in which cutoff and softening are. An edge between two local
+  /// atoms is measured once, so that both directions agree exactly. Throws NonFiniteError for a position
+  /// that is not a number and for two atoms on one spot.
   void build(const Atoms &atoms, const NeighbourList &list, double cutoff, double length_scale,
              double softening, const SplineGrid &grid);
 

@@ -12,7 +12,7 @@
 namespace mlff {
 
 enum class Precision {
-  Single,  ///< everything behind the displacements in float
+  Single,  ///< everything behind the displacements in float, but for the sum of the energy
   Mixed,   ///< network in float; geometry and sums of forces, energy and virial in double
   Double
 };

@@ -129,7 +129,7 @@ class PaiNN(nn.Module):
 
 class MlffDistiller(nn.Module):
     """The published MLFF-Distiller student, with the two defects that belong to its weights: the
-    filter stack comes after the cutoff, and `mixing` mixes Cartesian axes (doc of the design, 2).
+    filter stack comes after the cutoff, and `mixing` mixes Cartesian axes.
     """
 
     architecture = "mlff-distiller"

@@ -45,9 +45,8 @@ def evaluate(
     """Energy, atomic energies, forces and virial of one structure.
 
     elements: [N] chemical symbols or atomic numbers; positions: [N, 3]; cell: [3, 3] rows, periodic
-    in all three directions, of any size and shape, or None; lengths in the potential's unit. Raises
-    PotentialError
-    if an element is not in the potential.
+    in all three directions, of any size and shape, or None; lengths in the potential's unit.
+    Raises PotentialError if an element is not in the potential.
     """
     index = element_indices(potential, elements)
     positions = np.asarray(positions, dtype=np.float64)
