@@ -2,6 +2,7 @@
 # bash tests/run.sh: sets up like examples/quickstart.sh and runs all tests. Exit status 0: all passed.
 #   MLFF_TEST_TORCH=1   installs PyTorch (5 GB) for the tests of training; without, they run if it is there
 #   MLFF_FUZZ_SECONDS   length of the fuzz run (default 60; 0 leaves it out)
+#   CI=1                installs Clang for the fuzz run; without, it runs if Clang is there
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../examples/setup.sh"
 cd "$repository" || exit 1
