@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -146,9 +147,19 @@ void PairMlffStudent::coeff(int narg, char **arg) {
                           " atom types; give the element of each type, in the order of the types");
   if (!allocated) allocate();
   network_.reset();
+  set_flags();
   load_potential(arg[2]);
   map_types(arg + 3);
   build_network();
+  set_flags();
+}
+
+// The pairs of types that are set. None without a network, so that after an error in pair_coeff, which a
+// program may survive, LAMMPS refuses to run.
+void PairMlffStudent::set_flags() {
+  for (int i = 1; i <= atom->ntypes; ++i)
+    for (int j = i; j <= atom->ntypes; ++j)
+      setflag[i][j] = network_ && element_of_type_[i] >= 0 && element_of_type_[j] >= 0;
 }
 
 std::string PairMlffStudent::read_file(const std::string &file) {
@@ -160,6 +171,7 @@ std::string PairMlffStudent::read_file(const std::string &file) {
                              (folders ? "LAMMPS_POTENTIALS=" + std::string(folders)
                                       : "no other, as LAMMPS_POTENTIALS is not set"));
   }
+  if (!std::filesystem::is_regular_file(path)) throw std::runtime_error("'" + path + "' is not a file");
   std::ifstream stream(path, std::ios::binary);
   std::string content{std::istreambuf_iterator<char>(stream), {}};
   if (!stream.good() && !stream.eof()) throw std::runtime_error("cannot read '" + path + "'");
@@ -227,9 +239,6 @@ void PairMlffStudent::map_types(char **symbols) {
   }
   if (elements_.empty())
     error->all(FLERR, "Pair style mlff/student: every atom type is NULL; name the element of at least one");
-  for (int i = 1; i <= types; ++i)
-    for (int j = i; j <= types; ++j)
-      setflag[i][j] = element_of_type_[i] >= 0 && element_of_type_[j] >= 0;
 }
 
 NetworkOptions PairMlffStudent::network_options() const {

@@ -44,6 +44,7 @@ class PairMlffStudent : public LAMMPS_NS::Pair {
 
   // pair_style and pair_coeff
   void allocate();
+  void set_flags();
   std::string read_file(const std::string &name);
   void load_potential(const std::string &name);
   void warn_of_defects();

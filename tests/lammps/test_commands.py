@@ -112,7 +112,7 @@ COEFF_ERRORS = {
     "* * {file} C Si": ["element 'Si' of atom type 2", "H C N O"],
     "* * {file} C NULL": ["type 2 is NULL", "hybrid"],
     "* * missing.yaml C H": ["'missing.yaml' was not found", "LAMMPS_POTENTIALS"],
-    "* * . C H": ["ERROR"],
+    "* * . C H": ["'.' is not a file"],
 }
 
 
@@ -251,6 +251,10 @@ def test_molecular_atoms_without_bonds_are_fine(lammps):
     [
         ("neigh_modify exclude type 1 2", "exclude type leaves out the pairs of types 1 and 2"),
         ("neigh_modify exclude group all all", "exclude group"),
+        (
+            "group some id 1:10\natom_modify first some\nneigh_modify include some",
+            "neigh_modify include",
+        ),
     ],
 )
 def test_excluded_pairs_are_refused(lammps, system, exclude, part):

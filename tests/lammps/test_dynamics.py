@@ -1,6 +1,7 @@
 """Runs: ensembles, minimisation, rerun, restart, several instances, reproducibility, conservation of energy."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -164,6 +165,12 @@ except Exception as error:
     assert "missing.yaml" in str(error)
 else:
     raise AssertionError("no exception")
+try:
+    last.command("run 1")
+except Exception as error:
+    assert "pair coeffs are not set" in str(error)
+else:
+    raise AssertionError("runs without a potential")
 last.close()
 print("all instances agree")
 """
@@ -207,8 +214,13 @@ def test_runs_are_bitwise_reproducible(lammps, settings, ranks):
 def test_memory_is_reported(lammps):
     system = random_system("H C N O", 40, [9.0, 8.0, 8.0])
     system.write_data(lammps.folder / "system.data")
-    output = lammps.run(header(system) + pair(system, PAINN) + "run 1\ninfo memory\n").output
-    assert "Per MPI rank memory allocation" in output
+    found = {}
+    for precision in ("single", "double"):
+        script = header(system) + pair(system, PAINN, f"precision {precision}") + "run 0\n"
+        output = lammps.run(script).output
+        found[precision] = float(re.search(r"^Per MPI rank memory .* = ([\d.]+)", output, re.M)[1])
+    work_space = 40 * 32 * 10 * 4 / 2**20  # MB of 40 atoms' senders and vectors alone, in float
+    assert found["double"] > found["single"] + work_space
 
 
 # ------------------------------------------------------------------ conservation of energy
