@@ -4,16 +4,20 @@ from typing import Any
 
 import click
 
+from .lammps_session import find_potential
 from .potential import Potential, PotentialError
 from .units import lammps_units
 
 
 @click.command("inspect")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.argument("file")
 def command(file: str) -> None:
-    """Show what the potential FILE holds. Fails if the file is damaged."""
+    """Show what the potential FILE holds. Fails if the file is damaged.
+
+    FILE is a path, or the name of a potential that ships.
+    """
     try:
-        potential = Potential.read(file)
+        potential = Potential.read(find_potential(file))
     except PotentialError as error:
         raise click.ClickException(str(error)) from None
     width = max(len(key) for key, _ in rows(potential))

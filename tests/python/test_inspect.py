@@ -58,3 +58,11 @@ def test_start_imports_nothing_heavy():
     command = [sys.executable, "-c", code, str(FOLDER / "painn_f8_l1.yaml")]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert output.splitlines()[-1] == "[]"
+
+
+def test_inspect_finds_potentials_by_name(monkeypatch):
+    monkeypatch.setenv("LAMMPS_POTENTIALS", str(FOLDER))
+    result = CliRunner().invoke(main, ["inspect", "painn_f8_l1.yaml"])
+    assert result.exit_code == 0 and "matches the content" in result.output
+    result = CliRunner().invoke(main, ["inspect", "nowhere.yaml"])
+    assert result.exit_code == 1 and "nowhere.yaml: cannot be read" in result.output
