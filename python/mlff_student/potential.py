@@ -26,6 +26,8 @@ _CUTOFF_FUNCTIONS = ("cosine", "mollifier")
 _DTYPES = {"float32": np.dtype("<f4"), "float64": np.dtype("<f8")}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LARGEST_FILE = 2**30
+#: Of a check structure: atoms, atoms times images to be searched, cutoffs from the origin.
+_MOST_ATOMS, _MOST_IMAGES, _FARTHEST = 1000, 100_000, 10_000
 _PAINN_KEYS = ("epsilon", "shared_interactions", "shared_filters")
 _KEYS = (
     "format version architecture channels layers radial_functions number_of_radial_functions "
@@ -292,6 +294,26 @@ def _validate_check(p: Potential, check: CheckStructure, refuse) -> None:
             refuse("check.cell", "must be null or 3 rows of 3 finite numbers")
         if not abs(np.linalg.det(check.cell)) > 0:
             refuse("check.cell", "has no volume")
+    _bound_work(p, check, refuse)
+
+
+def _bound_work(p: Potential, check: CheckStructure, refuse) -> None:
+    """Refuses a check structure that would cost much time or memory to recompute."""
+    if (abs(check.positions) > _FARTHEST * p.cutoff).any():
+        refuse("check.positions", f"an atom is farther than {_FARTHEST} cutoffs from the origin")
+    images = 1.0
+    if check.cell is not None:
+        inverse = np.linalg.inv(check.cell)
+        reach = np.ptp(check.positions @ inverse, axis=0)
+        reach += 2 * p.cutoff * np.linalg.norm(inverse, axis=0)
+        images = np.prod(2 * np.ceil(reach) + 1)
+    n = len(check.elements)
+    if not (n <= _MOST_ATOMS and n * images <= _MOST_IMAGES):
+        refuse(
+            "check",
+            f"{n} atoms; more than {_MOST_ATOMS}, or {_MOST_IMAGES} with the periodic images to be "
+            "searched, are not recomputed",
+        )
 
 
 def _is_real(x: Any) -> bool:

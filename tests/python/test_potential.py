@@ -124,6 +124,8 @@ REFUSALS = [
     ("  cell: null", "  cell: [[1, 0, 0], [0, 1, 0], [1, 1, 0]]", "check.cell: has no volume"),
     ("  cell: null", "  cell: [[1, 0], [0, 1]]", "check.cell: must be rows of 3"),
     ("  cell: null\n", "", "check.cell: missing"),
+    ("  cell: null", "  cell: [[0.1, 0, 0], [0, 0.1, 0], [0, 0, 0.1]]", "check: . atoms; more than 1000"),
+    ("  positions:\n  - [0.0,", "  positions:\n  - [6e4,", "check.positions: an atom is farther than"),
     ("check:\n  elements: [H, C, O,", "check:\n  elements: [H, C, N,", "check.elements: 'N' is not among"),
     ("check:\n  elements: [H, C, O,", "check:\n  elements: [H, C,", "check.positions: must be 5 rows"),
     ("# DATE:", "# TIME:", "first line: must be"),
