@@ -85,7 +85,6 @@ def describe(build: Path, torch_python: Path | None, lmp: Path | None) -> dict[s
             else ""
         ),
         "LAMMPS": lmp_version(lmp) if lmp else "",
-        "load average before": os.getloadavg()[0],
     }
 
 

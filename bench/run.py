@@ -231,11 +231,15 @@ class Session:
                 asdict(case), {k: sample[k] for k in ("wall", "cpu", "atoms", "steps", "shares")}
             )
 
-    def results(self) -> dict:
+    def describe(self) -> dict[str, object]:
+        """The machine, and the commit that was just built."""
+        return describe(
+            self.build, self.torch_python, self.programs.lmp if self.lammps_python else None
+        )
+
+    def results(self, machine: dict[str, object]) -> dict:
         return {
-            "machine": describe(
-                self.build, self.torch_python, self.programs.lmp if self.lammps_python else None
-            ),
+            "machine": machine,
             "plan": asdict(self.plan),
             "skipped": self.skipped,
             "agreement": self.agreement,
@@ -307,13 +311,13 @@ def main(quick, output, build, torch_python, lammps_python, readme) -> None:
         )
     click.echo("building", err=True)
     session.compile()
+    machine = session.describe() | {"load average before": load}
     click.echo("compiling PyTorch's networks, comparing energies and forces", err=True)
     session.prepare_pytorch()
     session.measure()
     for worker in session.workers:
         worker.close()
-    results = session.results() | {"minutes": (time.time() - begin) / 60}
-    results["machine"]["load average before"] = load
+    results = session.results(machine) | {"minutes": (time.time() - begin) / 60}
     output.mkdir(parents=True, exist_ok=True)
     (output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     report.write(results, output, readme if readme is not None else not quick)
