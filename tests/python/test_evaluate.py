@@ -46,7 +46,7 @@ def write_exactly(path, frames) -> None:
             write_frame(stream, atoms, {})
 
 
-def assert_reproduces(output, structures: list[dict], p: Potential, relative: float = 1e-9) -> None:
+def assert_reproduces(output, structures: list[dict], p: Potential, relative: float = 1e-10) -> None:
     frames = ase.io.read(output, ":")
     assert [atoms.info["name"] for atoms in frames] == [s["name"] for s in structures]
     energy, length = p.energy_in_eV, p.length_in_angstrom
