@@ -47,7 +47,6 @@ class PackedLayer {
   PackedLayer() = default;
   PackedLayer(const DenseWeights &dense, int panel);
   const DenseLayer<Real> &view() const { return view_; }
-  std::size_t bytes() const { return weights_.bytes() + bias_.bytes(); }
 
  private:
   AlignedArray<Real> weights_, bias_;

@@ -62,7 +62,6 @@ class SplineTable {
   SplineTable(const SplineGrid &grid, int columns, const std::vector<double> &values,
               const std::vector<double> &derivatives);
   FilterRows<Real> rows() const;
-  std::size_t bytes() const { return table_.bytes(); }
 
  private:
   AlignedArray<Real> table_;
