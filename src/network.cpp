@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <stdexcept>
+#include <string>
 
 #include "distiller.h"
 #include "kernels.h"
@@ -50,11 +52,14 @@ const char *name(Isa isa) {
 }
 
 Isa best_isa() {
-#if defined(MLFF_X86)
   const char *limit = std::getenv("MLFF_ISA");
+  const auto given = [&](Isa isa) { return !limit || std::strcmp(limit, name(isa)) == 0; };
+  if (!given(Isa::Baseline) && !given(Isa::Avx2) && !given(Isa::Avx512))
+    throw std::invalid_argument("the environment variable MLFF_ISA is '" + std::string(limit) +
+                                "'; known are: baseline, avx2, avx512");
+#if defined(MLFF_X86)
   const auto allowed = [&](Isa isa) {
-    return !limit || std::strcmp(limit, name(isa)) == 0 ||
-           (isa == Isa::Avx2 && std::strcmp(limit, "avx512") == 0);
+    return given(isa) || (isa == Isa::Avx2 && given(Isa::Avx512));
   };
   if (allowed(Isa::Avx512) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))

@@ -24,6 +24,7 @@ enum class Filters {
 enum class Isa { Baseline, Avx2, Avx512 };
 
 /// The best instruction set of this processor; MLFF_ISA=baseline|avx2|avx512 in the environment lowers it.
+/// Throws std::invalid_argument for another value.
 Isa best_isa();
 const char *name(Isa isa);
 

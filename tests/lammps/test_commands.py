@@ -84,6 +84,16 @@ def test_potential_is_found_through_the_search_path(lammps, system):
     assert_agree(lammps.results(run, system), system.oracle(PAINN))
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_instruction_sets(lammps, system, ranks):
+    script = header(system) + pair(system, PAINN) + OUTPUT + "run 0\n"
+    run = lammps.run(script, ranks, environment={"MLFF_ISA": "baseline"})
+    assert ", baseline, threads 1" in run.output
+    assert_agree(lammps.results(run, system), system.oracle(PAINN))
+    message = lammps.error(script, ranks, environment={"MLFF_ISA": "AVX2"})
+    assert "MLFF_ISA is 'AVX2'; known are: baseline, avx2, avx512" in message
+
+
 STYLE_ERRORS = {
     "precision half": ["precision 'half'", "double, mixed, single"],
     "filters fast": ["filters 'fast'", "exact, spline"],
