@@ -1,6 +1,7 @@
 // The algebra of one channel, each function beside its adjoint. Value is a number or a vector of
-// channels; the same text serves the host's kernels and the device's. Equations: doc/architecture.md;
-// Schuett, Unke, Gastegger, ICML 2021, eqs. 7-10, in the form that SchNetPack 2 has them.
+// channels; the same text serves the host's kernels and the device's. Equations:
+// doc/architecture.md; Schuett, Unke, Gastegger, ICML 2021, eqs. 7-10, in the form that SchNetPack
+// 2 has them.
 #pragma once
 
 #if defined(KOKKOS_INLINE_FUNCTION)
@@ -64,7 +65,8 @@ MLFF_FUNCTION Filter<Value> message_adjoint(const Filter<Value> &w, const Scalar
 
 /// Adjoint of p = xc v: returns that of xc and adds that of v.
 template <class Value>
-MLFF_FUNCTION Value product_adjoint(const Value &xc, const Value *v, const Value *p_bar, Value *v_bar) {
+MLFF_FUNCTION Value product_adjoint(const Value &xc, const Value *v, const Value *p_bar,
+                                    Value *v_bar) {
   for (int c = 0; c < 3; ++c) v_bar[c] += xc * p_bar[c];
   return dot(v, p_bar);
 }
@@ -83,7 +85,8 @@ struct Gates {
 
 /// Update: s += a_s + a_sv <V, W>; v += a_v W.
 template <class Value>
-MLFF_FUNCTION void update(const Gates<Value> &a, const Value *V, const Value *W, Features<Value> &x) {
+MLFF_FUNCTION void update(const Gates<Value> &a, const Value *V, const Value *W,
+                          Features<Value> &x) {
   x.s += a.s + a.sv * dot(V, W);
   for (int c = 0; c < 3; ++c) x.v[c] += a.v * W[c];
 }

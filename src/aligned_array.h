@@ -7,7 +7,8 @@
 
 namespace mlff {
 
-/// Numbers without initial values; resize() keeps the memory when it suffices and else drops the content.
+/// Numbers without initial values; resize() keeps the memory when it suffices and else drops the
+/// content.
 template <class T>
 class AlignedArray {
  public:

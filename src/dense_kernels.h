@@ -13,21 +13,26 @@ constexpr int kTileVectors = 2;
 template <class Real>
 MLFF_INLINE void finish(Vector<Real> y, Real *to, Epilogue epilogue, Real *factor) {
   switch (epilogue) {
-    case Epilogue::Store: break;
-    case Epilogue::Add: y += load(to); break;
+    case Epilogue::Store:
+      break;
+    case Epilogue::Add:
+      y += load(to);
+      break;
     case Epilogue::Silu: {
       Vector<Real> derivative;
       y = silu<Real>(y, derivative);
       store(factor, derivative);
       break;
     }
-    case Epilogue::Multiply: y *= load(factor); break;
+    case Epilogue::Multiply:
+      y *= load(factor);
+      break;
   }
   store(to, y);
 }
 
-/// One tile. Each output is summed over the inputs in order, whatever the tile's size: a row's result does
-/// not depend on the rows beside it.
+/// One tile. Each output is summed over the inputs in order, whatever the tile's size: a row's
+/// result does not depend on the rows beside it.
 template <class Real, int Rows, int Vectors>
 MLFF_INLINE void dense_tile(int inputs, const Real *weights, int panel, const Real *bias,
                             Matrix<const Real> x, Matrix<Real> y, Epilogue epilogue,
@@ -71,8 +76,12 @@ MLFF_INLINE void dense_rows(int rows, int inputs, const Real *weights, int panel
   }
   if constexpr (Rows > 1) {
     if (rows > 0)
-      dense_rows<Real, Vectors, (Rows == 12 ? 8 : Rows == 8 ? 6 : Rows == 6 ? 4 : Rows / 2)>(
-          rows, inputs, weights, panel, bias, x, y, epilogue, factor);
+      dense_rows<Real, Vectors,
+                 (Rows == 12  ? 8
+                  : Rows == 8 ? 6
+                  : Rows == 6 ? 4
+                              : Rows / 2)>(rows, inputs, weights, panel, bias, x, y, epilogue,
+                                           factor);
   }
 }
 
@@ -84,15 +93,14 @@ void dense(const DenseLayer<Real> &layer, int rows, Matrix<const Real> x, Matrix
   int output = 0;
   const Real *weights = layer.weights;
   for (; output + panel <= layer.outputs; output += panel, weights += layer.inputs * panel)
-    dense_rows<Real, kTileVectors>(rows, layer.inputs, weights, panel,
-                                   layer.bias ? layer.bias + output : nullptr, x,
-                                   {y.data + output, y.stride}, epilogue,
-                                   {factor.data + output, factor.stride});
+    dense_rows<Real, kTileVectors>(
+        rows, layer.inputs, weights, panel, layer.bias ? layer.bias + output : nullptr, x,
+        {y.data + output, y.stride}, epilogue, {factor.data + output, factor.stride});
   // Outputs come in multiples of kChannelBlock, which is half a panel where vectors are widest.
   if (output < layer.outputs)
-    dense_rows<Real, 1>(rows, layer.inputs, weights, panel, layer.bias ? layer.bias + output : nullptr,
-                        x, {y.data + output, y.stride}, epilogue,
-                        {factor.data + output, factor.stride});
+    dense_rows<Real, 1>(rows, layer.inputs, weights, panel,
+                        layer.bias ? layer.bias + output : nullptr, x, {y.data + output, y.stride},
+                        epilogue, {factor.data + output, factor.stride});
 }
 
 }  // namespace mlff::MLFF_ISA

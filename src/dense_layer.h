@@ -30,8 +30,8 @@ struct DenseWeights {
   std::vector<double> weights;  ///< [outputs, inputs]
   std::vector<double> bias;     ///< [outputs] or empty
 
-  /// Reads NAME.weight and, if there is one, NAME.bias. `order` lists the file's output blocks in the order
-  /// wanted; it may leave blocks out.
+  /// Reads NAME.weight and, if there is one, NAME.bias. `order` lists the file's output blocks in
+  /// the order wanted; it may leave blocks out.
   static DenseWeights read(const Potential &potential, const std::string &name, Blocks outputs,
                            Blocks inputs, const std::vector<int> &order);
   /// The layer that carries adjoints back: no bias.

@@ -27,7 +27,8 @@ struct Evaluation {
 };
 
 Evaluation evaluate(Network &network, const std::vector<double> &positions,
-                    const std::vector<int> &elements, const std::optional<std::vector<double>> &cell) {
+                    const std::vector<int> &elements,
+                    const std::optional<std::vector<double>> &cell) {
   const Structure structure(positions, elements, cell, network.cutoff());
   Evaluation evaluation;
   evaluation.forces.assign(3 * std::size_t(structure.total()), 0.0);
@@ -76,8 +77,8 @@ void verify_check_structure(const Potential &potential) {
     message << "check: energy: the file says " << check.energy << ' ' << potential.energy_unit
             << ", the network gives " << found.energy;
   else if (!(deviation <= 1e-7 * std::max(largest, 1e-3)))
-    message << "check: forces: they differ by " << deviation << " from what the network gives, the largest is "
-            << largest;
+    message << "check: forces: they differ by " << deviation
+            << " from what the network gives, the largest is " << largest;
   else
     return;
   throw PotentialError(potential.file + ": " + message.str() +
@@ -112,7 +113,8 @@ double energy_jump_at_cutoff(const Potential &potential) {
     for (int side = 0; side < 2; ++side) {
       std::vector<double> positions = check.positions;
       const double r = potential.cutoff * (side == 0 ? 1 - 1e-9 : 1 + 1e-9);
-      for (int c = 0; c < 3; ++c) positions.push_back(check.positions[3 * outermost + c] + r * out[c]);
+      for (int c = 0; c < 3; ++c)
+        positions.push_back(check.positions[3 * outermost + c] + r * out[c]);
       energy[side] = evaluate(*network, positions, elements, std::nullopt).energy;
     }
     largest = std::max(largest, std::fabs(energy[0] - energy[1]));

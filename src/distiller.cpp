@@ -21,9 +21,9 @@ void make_sender(int C, const Real *s, const Real *v, Real *sender) {
 
 template <class Real, class Sum>
 MlffDistiller<Real, Sum>::MlffDistiller(const Potential &potential, const NetworkOptions &options)
-    : Base(potential, options), weights_(layers_), kept_(layers_) {
-  Base::first_layer_exchanges_ = true;
-  Base::softening_ = 1e-8 / potential.length_in_angstrom;  // the published code guards against r = 0 so
+    : Base(potential, options, true), weights_(layers_), kept_(layers_) {
+  Base::softening_ =
+      1e-8 / potential.length_in_angstrom;  // the published code guards against r = 0 so
   const int F = potential.channels, panel = kernels_.panel;
   const Blocks one = padded_blocks(1, F), two = padded_blocks(2, F), three = padded_blocks(3, F);
   for (int l = 0; l < layers_; ++l) {
@@ -52,7 +52,8 @@ void MlffDistiller<Real, Sum>::reserve(int local, int rows) {
   Base::senders_[0].resize(5 * C * rows);
   for (int row = 0; row < rows; ++row) {
     Real *sender = Base::senders_[0].data() + 5 * C * row;
-    make_sender(C_, embedding_.data() + C * edges_.element(row), static_cast<const Real *>(nullptr), sender);
+    make_sender(C_, embedding_.data() + C * edges_.element(row), static_cast<const Real *>(nullptr),
+                sender);
   }
 }
 
@@ -83,8 +84,8 @@ void MlffDistiller<Real, Sum>::update(int l, const Block &block) {
     kernels_.distiller_norm(C_, v + 3 * C * k, n + C * k);
     std::copy_n(n + C * k, C, s + 2 * C * k + C);
   }
-  Base::dense(layer.upd[0].forward, block.size, s, 2 * C_, scratch.hidden.data(), C_, Epilogue::Silu,
-              kept_[l].hidden_slope.data() + C * begin, C_);
+  Base::dense(layer.upd[0].forward, block.size, s, 2 * C_, scratch.hidden.data(), C_,
+              Epilogue::Silu, kept_[l].hidden_slope.data() + C * begin, C_);
   Base::dense(layer.upd[1].forward, block.size, scratch.hidden.data(), C_, gates, 3 * C_,
               Epilogue::Store);
   for (int k = 0; k < block.size; ++k)
@@ -101,10 +102,10 @@ void MlffDistiller<Real, Sum>::update_adjoint(int l, const Block &block) {
   Real *features_bar = scratch.features_bar.data(), *gates_bar = scratch.work.data();
   Real *hidden_bar = scratch.hidden.data(), *s_n_bar = scratch.s.data();
   for (int k = 0; k < block.size; ++k)
-    kernels_.distiller_update_adjoint_gates(C_, layer.mixing, v + 3 * C * k, features_bar + 4 * C * k,
-                                            gates_bar + 3 * C * k);
-  Base::dense(layer.upd[1].adjoint, block.size, gates_bar, 3 * C_, hidden_bar, C_, Epilogue::Multiply,
-              kept_[l].hidden_slope.data() + C * begin, C_);
+    kernels_.distiller_update_adjoint_gates(C_, layer.mixing, v + 3 * C * k,
+                                            features_bar + 4 * C * k, gates_bar + 3 * C * k);
+  Base::dense(layer.upd[1].adjoint, block.size, gates_bar, 3 * C_, hidden_bar, C_,
+              Epilogue::Multiply, kept_[l].hidden_slope.data() + C * begin, C_);
   Base::dense(layer.upd[0].adjoint, block.size, hidden_bar, C_, s_n_bar, 2 * C_, Epilogue::Store);
   for (int k = 0; k < block.size; ++k) {
     Real *s_bar = features_bar + 4 * C * k;

@@ -5,8 +5,8 @@
 
 namespace mlff {
 
-/// Its messages are those of PaiNN with xa = s, xb = 1 and p = v; its update mixes Cartesian axes, and its
-/// filters do not vanish at the cutoff. Both defects belong to its weights and are kept.
+/// Its messages are those of PaiNN with xa = s, xb = 1 and p = v; its update mixes Cartesian axes,
+/// and its filters do not vanish at the cutoff. Both defects belong to its weights and are kept.
 template <class Real, class Sum>
 class MlffDistiller final : public MessagePassing<Real, Sum> {
  public:

@@ -102,16 +102,17 @@ void EdgeList<Real>::build(const Atoms &atoms, const NeighbourList &list, double
   edge_.resize(size());
   reverse_.resize(size());
   cursor_.assign(offset_.begin(), offset_.end() - 1);
-  each_pair(atoms, list, cutoff, length_scale, [&](int row, int neighbour, const double *d, double r) {
-    const int there = cursor_[row]++;
-    place(there, neighbour, d, r, r + softening, grid);
-    reverse_[there] = -1;
-    if (neighbour >= local_rows_) return;
-    const int back = cursor_[neighbour]++;
-    place(back, row, d, r, -(r + softening), grid);
-    reverse_[there] = back;
-    reverse_[back] = there;
-  });
+  each_pair(atoms, list, cutoff, length_scale,
+            [&](int row, int neighbour, const double *d, double r) {
+              const int there = cursor_[row]++;
+              place(there, neighbour, d, r, r + softening, grid);
+              reverse_[there] = -1;
+              if (neighbour >= local_rows_) return;
+              const int back = cursor_[neighbour]++;
+              place(back, row, d, r, -(r + softening), grid);
+              reverse_[there] = back;
+              reverse_[back] = there;
+            });
 }
 
 template <class Real>

@@ -1,4 +1,5 @@
-// The edges of a step: pairs within the cutoff in both directions, by centre, each with its reverse.
+// The edges of a step: pairs within the cutoff in both directions, by centre, each with its
+// reverse.
 #pragma once
 
 #include <cstddef>
@@ -16,15 +17,15 @@ struct SplineGrid {
   double spacing = 0.0;  ///< file's length unit
 };
 
-/// Rows are the atoms that the network acts on: first the centres (local atoms), then ghosts that other
-/// processes own. Images of local atoms share their row.
+/// Rows are the atoms that the network acts on: first the centres (local atoms), then ghosts that
+/// other processes own. Images of local atoms share their row.
 template <class Real>
 class EdgeList {
  public:
-  /// Builds rows and edges with r < cutoff, u = (r_j - r_i) / (r + softening). length_scale converts the
-  /// caller's positions to the file's unit, in which cutoff and softening are. An edge between two local
-  /// atoms is measured once, so that both directions agree exactly. Throws NonFiniteError for a position
-  /// that is not a number and for two atoms on one spot.
+  /// Builds rows and edges with r < cutoff, u = (r_j - r_i) / (r + softening). length_scale
+  /// converts the caller's positions to the file's unit, in which cutoff and softening are. An edge
+  /// between two local atoms is measured once, so that both directions agree exactly. Throws
+  /// NonFiniteError for a position that is not a number and for two atoms on one spot.
   void build(const Atoms &atoms, const NeighbourList &list, double cutoff, double length_scale,
              double softening, const SplineGrid &grid);
 
@@ -51,7 +52,8 @@ class EdgeList {
   template <class Visit>
   void each_pair(const Atoms &atoms, const NeighbourList &list, double cutoff, double length_scale,
                  Visit visit) const;
-  void place(int at, int neighbour, const double *d, double r, double length, const SplineGrid &grid);
+  void place(int at, int neighbour, const double *d, double r, double length,
+             const SplineGrid &grid);
 
   int local_rows_ = 0, largest_count_ = 0;
   std::vector<int> atom_, element_, row_of_atom_, offset_, cursor_;

@@ -41,7 +41,8 @@ RadialFunctionSet<Real>::RadialFunctionSet(const Potential &potential) {
     basis_.frequencies = frequencies_.data();
     return;
   }
-  const Tensor &centers = potential.tensor("radial.centers"), &widths = potential.tensor("radial.widths");
+  const Tensor &centers = potential.tensor("radial.centers"),
+               &widths = potential.tensor("radial.widths");
   centers_.resize(stride());
   inverse_widths_.resize(stride());
   for (int k = 0; k < stride(); ++k) {
@@ -65,7 +66,8 @@ SplineGrid spline_grid(const Potential &potential) {
     spacing = 0.12 / fastest;
   }
   constexpr int kFewest = 128, kMost = 4096;
-  const double wanted = std::clamp(std::ceil(potential.cutoff / spacing), double(kFewest), double(kMost));
+  const double wanted =
+      std::clamp(std::ceil(potential.cutoff / spacing), double(kFewest), double(kMost));
   return {static_cast<int>(wanted), potential.cutoff / wanted};
 }
 
@@ -76,7 +78,8 @@ ExactFilter<Real>::ExactFilter(const Potential &potential, int l, const Kernels<
   const std::string name = "filter." + std::to_string(layer);
   const Blocks radial = {1, K, K + 1};  // of padded rows; what is padded need not be multiplied
   if (potential.architecture == Architecture::PaiNN) {
-    DenseWeights dense = DenseWeights::read(potential, name, padded_blocks(3, F), radial, {0, 1, 2});
+    DenseWeights dense =
+        DenseWeights::read(potential, name, padded_blocks(3, F), radial, {0, 1, 2});
     // (A g + b) fc: the bias belongs to function K, the cutoff.
     for (int o = 0; o < dense.outputs; ++o)
       dense.weights[static_cast<std::size_t>(o) * dense.inputs + K] = dense.bias[o];
@@ -84,13 +87,13 @@ ExactFilter<Real>::ExactFilter(const Potential &potential, int l, const Kernels<
     stack_.emplace_back(dense.with_interleaved_outputs(), kernels.panel);
     return;
   }
-  stack_.emplace_back(
-      DenseWeights::read(potential, name + ".0", padded_blocks(1, F), radial, {0}), kernels.panel);
+  stack_.emplace_back(DenseWeights::read(potential, name + ".0", padded_blocks(1, F), radial, {0}),
+                      kernels.panel);
   // The file's blocks are W_s, W_v, W_u; messages want those of xa = s, xb = 1 (along u) and p = v.
-  stack_.emplace_back(
-      DenseWeights::read(potential, name + ".1", padded_blocks(3, F), padded_blocks(1, F), {0, 2, 1})
-          .with_interleaved_outputs(),
-      kernels.panel);
+  stack_.emplace_back(DenseWeights::read(potential, name + ".1", padded_blocks(3, F),
+                                         padded_blocks(1, F), {0, 2, 1})
+                          .with_interleaved_outputs(),
+                      kernels.panel);
 }
 
 template <class Real>
@@ -117,7 +120,8 @@ void ExactFilter<Real>::evaluate(const Kernels<Real> &kernels, int edges, const 
     Real *hidden = scratch, *slope = hidden + std::size_t(edges) * first.outputs,
          *hidden_slope = slope + std::size_t(edges) * first.outputs;
     apply(first, radial, hidden, Epilogue::Silu, slope);
-    if (derivatives) apply(without_bias(first), radial_slope, hidden_slope, Epilogue::Multiply, slope);
+    if (derivatives)
+      apply(without_bias(first), radial_slope, hidden_slope, Epilogue::Multiply, slope);
     radial = hidden;
     radial_slope = hidden_slope;
   }
@@ -131,8 +135,8 @@ std::vector<double> spline_coefficients(const SplineGrid &grid, int columns,
   const int n = grid.intervals;
   const auto at = [&](int k, int c) { return static_cast<std::size_t>(k) * columns + c; };
   std::vector<double> coefficients(static_cast<std::size_t>(n + 3) * columns), pivot(n + 1);
-  // Rows k = 0 … n of (c_(k-1) + 4 c_k + c_(k+1)) / 6 = W_k; the end slopes (c_(k+1) - c_(k-1)) / 2h
-  // remove the outer coefficients. Elimination without pivoting is safe, the matrix is dominant.
+  // Rows k = 0 … n of (c_(k-1) + 4 c_k + c_(k+1)) / 6 = W_k; the end slopes (c_(k+1) - c_(k-1)) /
+  // 2h remove the outer coefficients. Elimination without pivoting is safe, the matrix is dominant.
   const auto above = [&](int k) { return k == 0 ? 2.0 : 1.0; };
   const auto below = [&](int k) { return k == n ? 2.0 : 1.0; };
   pivot[0] = 4.0;
@@ -148,7 +152,8 @@ std::vector<double> spline_coefficients(const SplineGrid &grid, int columns,
       x[at(k, c)] = k == 0 ? rhs : rhs - below(k) / pivot[k - 1] * x[at(k - 1, c)];
     }
     x[at(n, c)] /= pivot[n];
-    for (int k = n - 1; k >= 0; --k) x[at(k, c)] = (x[at(k, c)] - above(k) * x[at(k + 1, c)]) / pivot[k];
+    for (int k = n - 1; k >= 0; --k)
+      x[at(k, c)] = (x[at(k, c)] - above(k) * x[at(k + 1, c)]) / pivot[k];
     coefficients[at(0, c)] = x[at(1, c)] - start;
     coefficients[at(n + 2, c)] = x[at(n - 1, c)] + end;
   }
@@ -156,12 +161,14 @@ std::vector<double> spline_coefficients(const SplineGrid &grid, int columns,
 }
 
 template <class Real>
-SplineTable<Real>::SplineTable(const SplineGrid &grid, int columns, const std::vector<double> &values,
+SplineTable<Real>::SplineTable(const SplineGrid &grid, int columns,
+                               const std::vector<double> &values,
                                const std::vector<double> &derivatives)
     : inverse_spacing_(static_cast<Real>(1.0 / grid.spacing)), columns_(columns) {
   const std::vector<double> coefficients = spline_coefficients(grid, columns, values, derivatives);
   table_.resize(coefficients.size());
-  for (std::size_t k = 0; k < coefficients.size(); ++k) table_[k] = static_cast<Real>(coefficients[k]);
+  for (std::size_t k = 0; k < coefficients.size(); ++k)
+    table_[k] = static_cast<Real>(coefficients[k]);
 }
 
 template <class Real>

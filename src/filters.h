@@ -24,12 +24,13 @@ class RadialFunctionSet {
   RadialBasis<Real> basis_;
 };
 
-/// The spline grid that a potential's radial functions need: interpolation errors of W below about 3e-7 of
-/// its size. Cubic splines err by h^4 |W''''| / 384, so the narrowest function sets the spacing.
+/// The spline grid that a potential's radial functions need: interpolation errors of W below about
+/// 3e-7 of its size. Cubic splines err by h^4 |W''''| / 384, so the narrowest function sets the
+/// spacing.
 SplineGrid spline_grid(const Potential &potential);
 
-/// Exact filters of one layer: a stack of one (painn) or two (mlff-distiller) dense layers on the radial
-/// functions.
+/// Exact filters of one layer: a stack of one (painn) or two (mlff-distiller) dense layers on the
+/// radial functions.
 template <class Real>
 class ExactFilter {
  public:
@@ -39,22 +40,24 @@ class ExactFilter {
   int stride() const { return stack_.back().view().outputs; }  ///< [3C]~
   /// Numbers of scratch for this many edges.
   std::size_t scratch_size(int edges) const;
-  /// Filters and derivatives, [edges, stride] each, from the radial functions [edges, K padded]. Without
-  /// derivatives (null) it takes half the time.
-  void evaluate(const Kernels<Real> &kernels, int edges, const Real *radial, const Real *radial_slope,
-                Real *scratch, Real *values, Real *derivatives) const;
+  /// Filters and derivatives, [edges, stride] each, from the radial functions [edges, K padded].
+  /// Without derivatives (null) it takes half the time.
+  void evaluate(const Kernels<Real> &kernels, int edges, const Real *radial,
+                const Real *radial_slope, Real *scratch, Real *values, Real *derivatives) const;
 
  private:
   std::vector<PackedLayer<Real>> stack_;
 };
 
-/// Cubic B-spline coefficients [intervals + 3, columns] of functions given by their values and derivatives
-/// [intervals + 1, columns] at the knots: an interpolating spline clamped at both ends (de Boor 1978, ch. IV).
+/// Cubic B-spline coefficients [intervals + 3, columns] of functions given by their values and
+/// derivatives [intervals + 1, columns] at the knots: an interpolating spline clamped at both ends
+/// (de Boor 1978, ch. IV).
 std::vector<double> spline_coefficients(const SplineGrid &grid, int columns,
                                         const std::vector<double> &values,
                                         const std::vector<double> &derivatives);
 
-/// Tables for the network's layers; the first layer of painn tabulates the radial functions themselves.
+/// Tables for the network's layers; the first layer of painn tabulates the radial functions
+/// themselves.
 template <class Real>
 class SplineTable {
  public:

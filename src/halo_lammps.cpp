@@ -6,7 +6,8 @@
 namespace mlff {
 
 void HaloLammps::reserve(std::size_t row_bytes, LAMMPS_NS::Pair &buffers) {
-  // A hybrid style reads these of its sub-styles before their potentials are known, so it is told here.
+  // A hybrid style reads these of its sub-styles before their potentials are known, so it is told
+  // here.
   const int forward = static_cast<int>(row_bytes / sizeof(double));
   for (LAMMPS_NS::Pair *style : {&pair_, &buffers}) {
     style->comm_forward = std::max(style->comm_forward, forward);
@@ -65,7 +66,8 @@ int HaloLammps::pack_reverse(int n, int first, double *buffer) {
 void HaloLammps::unpack_reverse(int n, const int *atoms, const double *buffer) {
   for (int k = 0; k < n; ++k) {
     for (int d = 0; d < force_width; ++d) forces_[force_width * atoms[k] + d] += *buffer++;
-    for (int d = 0; virial_ && d < virial_width; ++d) virial_[virial_width * atoms[k] + d] += *buffer++;
+    for (int d = 0; virial_ && d < virial_width; ++d)
+      virial_[virial_width * atoms[k] + d] += *buffer++;
   }
 }
 

@@ -14,33 +14,36 @@ bool evaluated(const FilterRows<Real> &filter) {
 }
 
 template <class Real>
-void any_element_sums(const FilterRows<Real> &radial, int elements, int edges, const Edge<Real> *edge,
-                      Real *scalar, Real *vector) {
-  (evaluated(radial) ? element_sums<Real, ExactRow> : element_sums<Real, SplineRow>)(
-      radial, elements, edges, edge, scalar, vector);
+void any_element_sums(const FilterRows<Real> &radial, int elements, int edges,
+                      const Edge<Real> *edge, Real *scalar, Real *vector) {
+  (evaluated(radial)
+       ? element_sums<Real, ExactRow>
+       : element_sums<Real, SplineRow>)(radial, elements, edges, edge, scalar, vector);
 }
 
 template <class Real>
 void any_element_sums_adjoint(const FilterRows<Real> &radial, int elements, int edges,
-                              const Edge<Real> *edge, const Real *scalar_bar, const Real *vector_bar,
-                              EdgeGradient<Real> *gradient) {
-  (evaluated(radial) ? element_sums_adjoint<Real, ExactRow> : element_sums_adjoint<Real, SplineRow>)(
-      radial, elements, edges, edge, scalar_bar, vector_bar, gradient);
+                              const Edge<Real> *edge, const Real *scalar_bar,
+                              const Real *vector_bar, EdgeGradient<Real> *gradient) {
+  (evaluated(radial) ? element_sums_adjoint<Real, ExactRow>
+                     : element_sums_adjoint<Real, SplineRow>)(radial, elements, edges, edge,
+                                                              scalar_bar, vector_bar, gradient);
 }
 
 template <class Real>
 void any_message(int C, const FilterRows<Real> &filter, int edges, const Edge<Real> *edge,
                  const Real *senders, Real *s, Real *v) {
   (evaluated(filter) ? message<Real, ExactRow> : message<Real, SplineRow>)(C, filter, edges, edge,
-                                                                         senders, s, v);
+                                                                           senders, s, v);
 }
 
 template <class Real>
 void any_message_adjoint(int C, const FilterRows<Real> &filter, int edges, const Edge<Real> *edge,
                          const Real *sender, const Real *features_bar, Real *sender_bar,
                          EdgeGradient<Real> *gradient) {
-  (evaluated(filter) ? message_adjoint<Real, ExactRow> : message_adjoint<Real, SplineRow>)(
-      C, filter, edges, edge, sender, features_bar, sender_bar, gradient);
+  (evaluated(filter) ? message_adjoint<Real, ExactRow>
+                     : message_adjoint<Real, SplineRow>)(C, filter, edges, edge, sender,
+                                                         features_bar, sender_bar, gradient);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Messages along edges, and their adjoints in gather form. One atom a call; channels across vectors.
+// Messages along edges, and their adjoints in gather form. One atom a call; channels across
+// vectors.
 #pragma once
 
 #include "algebra.h"
@@ -7,9 +8,9 @@
 
 namespace mlff::MLFF_ISA {
 
-/// A filter row by cubic B-splines: four rows of the table, weighted. The derivative is a weighted sum of
-/// their differences, in which nothing cancels, contracted with an adjoint y difference by difference,
-/// H_m = (C_(m+1) - C_m) y, so that dW/dr is never needed.
+/// A filter row by cubic B-splines: four rows of the table, weighted. The derivative is a weighted
+/// sum of their differences, in which nothing cancels, contracted with an adjoint y difference by
+/// difference, H_m = (C_(m+1) - C_m) y, so that dW/dr is never needed.
 template <class Real>
 struct SplineRow {
   const Real *rows;
@@ -22,7 +23,8 @@ struct SplineRow {
         stride(filter.stride) {
     const Real t = edge.t, q = 1 - t;
     const Real t2 = t * t, q2 = q * q;
-    // Division, not a rounded 1/6: its error would be the same for all edges and add up in energies.
+    // Division, not a rounded 1/6: its error would be the same for all edges and add up in
+    // energies.
     weight[0] = q2 * q / 6;
     weight[1] = (Real(3) * t2 * (t - 2) + 4) / 6;
     weight[2] = (Real(3) * q2 * (q - 2) + 4) / 6;
@@ -71,7 +73,8 @@ struct ExactRow {
   }
   MLFF_INLINE void contract(int at, const Filter<Vector<Real>> &y) {
     const Real *row = derivatives + at;
-    total += y.a * load(row) + y.b * load(row + kChannelBlock) + y.c * load(row + 2 * kChannelBlock);
+    total +=
+        y.a * load(row) + y.b * load(row + kChannelBlock) + y.c * load(row + 2 * kChannelBlock);
   }
   MLFF_INLINE Vector<Real> contraction() const { return total; }
 };
@@ -104,13 +107,14 @@ MLFF_INLINE void message_in(int channel, int C, const FilterRows<Real> &filter, 
   Features<Vector<Real>> sum[Vectors] = {};
   for (int e = 0; e < edges; ++e) {
     const Row<Real> row(filter, edge[e], e);
-    const Real *x = senders + static_cast<std::size_t>(edge[e].neighbour) * 5 * C + interleaved<5>(channel);
+    const Real *x =
+        senders + static_cast<std::size_t>(edge[e].neighbour) * 5 * C + interleaved<5>(channel);
     const Real u[3] = {edge[e].u[0], edge[e].u[1], edge[e].u[2]};
     const int at = interleaved<3>(channel);
 #pragma GCC unroll 4
     for (int k = 0; k < Vectors; ++k)
-      mlff::message(row.filter(at + interleaved<3>(k * W)), u, load_sender(x + interleaved<5>(k * W)),
-                    sum[k]);
+      mlff::message(row.filter(at + interleaved<3>(k * W)), u,
+                    load_sender(x + interleaved<5>(k * W)), sum[k]);
   }
 #pragma GCC unroll 4
   for (int k = 0; k < Vectors; ++k) {
@@ -163,8 +167,8 @@ void message_adjoint(int C, const FilterRows<Real> &filter, int edges, const Edg
   }
 }
 
-/// First layer, where x depends on the neighbour's element only and v = 0: the sums over the edges are
-/// taken of the radial functions, before the filter's weights.
+/// First layer, where x depends on the neighbour's element only and v = 0: the sums over the edges
+/// are taken of the radial functions, before the filter's weights.
 template <class Real, template <class> class Row>
 void element_sums(const FilterRows<Real> &radial, int elements, int edges, const Edge<Real> *edge,
                   Real *scalar, Real *vector) {

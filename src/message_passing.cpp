@@ -43,11 +43,13 @@ void deinterleave(int rows, int C, const Real *from, Real *to) {
 }  // namespace
 
 template <class Real, class Sum>
-MessagePassing<Real, Sum>::MessagePassing(const Potential &potential, const NetworkOptions &options)
+MessagePassing<Real, Sum>::MessagePassing(const Potential &potential, const NetworkOptions &options,
+                                          bool gathers_first_layer)
     : kernels_(kernels<Real>(options.isa)),
       C_(padded(potential.channels)),
       layers_(potential.layers),
       exact_(options.filters == Filters::Exact),
+      gathers_first_layer_(gathers_first_layer),
       element_row_(element_rows(potential, options)),
       senders_(layers_),
       vectors_(layers_),
@@ -61,12 +63,14 @@ MessagePassing<Real, Sum>::MessagePassing(const Potential &potential, const Netw
   for (const int row : element_row_)
     atomic_energies_.push_back(potential.tensor("atomic_energies").values[row]);
   if (exact_) {
-    for (int l = 0; l < layers_; ++l) exact_filters_.emplace_back(potential, l, kernels_);
+    for (int l = first_gathered(); l < layers_; ++l)
+      exact_filters_.emplace_back(potential, l, kernels_);
     return;
   }
   grid_ = spline_grid(potential);
-  radial_table_ = radial_table<Real>(potential, grid_);
-  for (int l = 0; l < layers_; ++l) tables_.push_back(filter_table<Real>(potential, l, grid_));
+  if (!gathers_first_layer) radial_table_ = radial_table<Real>(potential, grid_);
+  for (int l = first_gathered(); l < layers_; ++l)
+    tables_.push_back(filter_table<Real>(potential, l, grid_));
 }
 
 template <class Real, class Sum>
@@ -86,8 +90,8 @@ FilterRows<Real> MessagePassing<Real, Sum>::radial_rows(int row, Scratch &scratc
 template <class Real, class Sum>
 FilterRows<Real> MessagePassing<Real, Sum>::filter_rows(int l, int row, Direction direction,
                                                     Scratch &scratch) const {
-  if (!exact_) return tables_[l].rows();
-  const ExactFilter<Real> &filter = exact_filters_[l];
+  if (!exact_) return tables_[l - first_gathered()].rows();
+  const ExactFilter<Real> &filter = exact_filters_[l - first_gathered()];
   const FilterRows<Real> radial = radial_rows(row, scratch);
   const int edges = edges_.count(row), most = edges_.largest_count();
   scratch.filter.resize(std::size_t(2) * most * filter.stride() + filter.scratch_size(most));
@@ -125,9 +129,9 @@ void MessagePassing<Real, Sum>::prepare(const Atoms &atoms, const NeighbourList 
     senders_[l].resize(std::size_t(5) * rows * C_);
     vectors_[l].resize(std::size_t(3) * local * C_);
   }
-  const int buffers = layers_ > 2 || (layers_ > 1 && first_layer_exchanges_) ? 2 : 1;
+  const int buffers = layers_ > 2 || (layers_ > 1 && gathers_first_layer_) ? 2 : 1;
   for (int k = 0; k < buffers; ++k)
-    if (layers_ > 1 || first_layer_exchanges_) features_bar_[k].resize(std::size_t(4) * rows * C_);
+    if (layers_ > 1 || gathers_first_layer_) features_bar_[k].resize(std::size_t(4) * rows * C_);
   energy_.resize(local);
   force_.resize(local);
   gradient_.resize(edges_.size());
@@ -208,7 +212,7 @@ void MessagePassing<Real, Sum>::read_out(const Block &block) {
 template <class Real, class Sum>
 void MessagePassing<Real, Sum>::leave_layer(int l, const Block &block) {
   update_adjoint(l, block);
-  if (l == 0 && !first_layer_exchanges_) return first_message_adjoint(block);
+  if (l == 0 && !gathers_first_layer_) return first_message_adjoint(block);
   const std::size_t width = std::size_t(4) * C_;
   interleave(block.size, C_, scratch_[block.thread].features_bar.data(),
              features_bar_[1 - reading_].data() + width * block.begin);
@@ -238,7 +242,7 @@ void MessagePassing<Real, Sum>::forward(Halo *halo) {
 
 template <class Real, class Sum>
 void MessagePassing<Real, Sum>::backward(Halo *halo) {
-  for (int l = layers_ - 1; l >= (first_layer_exchanges_ ? 0 : 1); --l) {
+  for (int l = layers_ - 1; l >= first_gathered(); --l) {
     reading_ = 1 - reading_;
     exchange(halo, features_bar_[reading_], 4 * C_);
     each_block([&](const Block &block) {

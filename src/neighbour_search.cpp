@@ -42,7 +42,8 @@ Structure::Structure(const std::vector<double> &positions, const std::vector<int
 
 void Structure::add_images(const std::vector<double> &cell, double cutoff) {
   const Vec h = heights(cell);
-  // An image is needed if its fractional coordinates lie within cutoff / height of the atoms' range.
+  // An image is needed if its fractional coordinates lie within cutoff / height of the atoms'
+  // range.
   std::array<std::pair<double, double>, 3> range;
   std::vector<Vec> fractions(size_);
   for (int k = 0; k < 3; ++k) {
@@ -57,7 +58,8 @@ void Structure::add_images(const std::vector<double> &cell, double cutoff) {
     range[k].second += cutoff / h[k];
   }
   std::array<int, 3> most;
-  for (int k = 0; k < 3; ++k) most[k] = static_cast<int>(std::ceil(range[k].second - range[k].first));
+  for (int k = 0; k < 3; ++k)
+    most[k] = static_cast<int>(std::ceil(range[k].second - range[k].first));
   for (int a = -most[0]; a <= most[0]; ++a)
     for (int b = -most[1]; b <= most[1]; ++b)
       for (int c = -most[2]; c <= most[2]; ++c) {
@@ -93,7 +95,8 @@ void Structure::find_neighbours(double cutoff) {
   for (int i = 0; i < size_; ++i) {
     const std::array<int, 3> home = cell_of(positions_[i]);
     for (int k = 0; k < 27; ++k) {
-      const auto found = cells.find({home[0] + k % 3 - 1, home[1] + k / 3 % 3 - 1, home[2] + k / 9 - 1});
+      const auto found =
+          cells.find({home[0] + k % 3 - 1, home[1] + k / 3 % 3 - 1, home[2] + k / 9 - 1});
       if (found == cells.end()) continue;
       for (const int j : found->second) {
         double r2 = 0.0;

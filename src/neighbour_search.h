@@ -1,5 +1,5 @@
-// Neighbours of a stand-alone structure, for the check structure, tests and benchmarks; in LAMMPS the
-// neighbour list is LAMMPS's own.
+// Neighbours of a stand-alone structure, for the check structure, tests and benchmarks; in LAMMPS
+// the neighbour list is LAMMPS's own.
 #pragma once
 
 #include <array>
@@ -10,12 +10,13 @@
 
 namespace mlff {
 
-/// A molecule (no cell) or a periodic box of any shape and size, its periodic images as ghosts, and its full
-/// neighbour list; `atoms` and `list` can be handed to Network::compute.
+/// A molecule (no cell) or a periodic box of any shape and size, its periodic images as ghosts, and
+/// its full neighbour list; `atoms` and `list` can be handed to Network::compute.
 class Structure {
  public:
-  /// positions [n, 3] and cell [3, 3] (rows; periodic in all directions) in one unit with the cutoff;
-  /// elements [n] as in Atoms. All pairs within the cutoff of each other are found, image by image.
+  /// positions [n, 3] and cell [3, 3] (rows; periodic in all directions) in one unit with the
+  /// cutoff; elements [n] as in Atoms. All pairs within the cutoff of each other are found, image
+  /// by image.
   Structure(const std::vector<double> &positions, const std::vector<int> &elements,
             const std::optional<std::vector<double>> &cell, double cutoff);
 

@@ -11,10 +11,10 @@
 
 namespace mlff {
 
-#define MLFF_DECLARE_KERNELS(isa)                \
-  namespace isa {                                \
-  extern const Kernels<float> single_kernels;    \
-  extern const Kernels<double> double_kernels;   \
+#define MLFF_DECLARE_KERNELS(isa)              \
+  namespace isa {                              \
+  extern const Kernels<float> single_kernels;  \
+  extern const Kernels<double> double_kernels; \
   }
 MLFF_DECLARE_KERNELS(baseline)
 #if defined(MLFF_X86)
@@ -45,9 +45,12 @@ const Kernels<double> &kernels<double>(Isa isa) {
 
 const char *name(Isa isa) {
   switch (isa) {
-    case Isa::Avx512: return "avx512";
-    case Isa::Avx2: return "avx2";
-    default: return "baseline";
+    case Isa::Avx512:
+      return "avx512";
+    case Isa::Avx2:
+      return "avx2";
+    default:
+      return "baseline";
   }
 }
 
@@ -61,8 +64,9 @@ Isa best_isa() {
   const auto allowed = [&](Isa isa) {
     return given(isa) || (isa == Isa::Avx2 && given(Isa::Avx512));
   };
-  if (allowed(Isa::Avx512) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+  if (allowed(Isa::Avx512) && __builtin_cpu_supports("avx512f") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl"))
     return Isa::Avx512;
   if (allowed(Isa::Avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
     return Isa::Avx2;
@@ -81,11 +85,15 @@ std::unique_ptr<Network> make(const Potential &potential, const NetworkOptions &
 
 }  // namespace
 
-std::unique_ptr<Network> Network::create(const Potential &potential, const NetworkOptions &options) {
+std::unique_ptr<Network> Network::create(const Potential &potential,
+                                         const NetworkOptions &options) {
   switch (options.precision) {
-    case Precision::Single: return make<float, float>(potential, options);
-    case Precision::Mixed: return make<float, double>(potential, options);
-    default: return make<double, double>(potential, options);
+    case Precision::Single:
+      return make<float, float>(potential, options);
+    case Precision::Mixed:
+      return make<float, double>(potential, options);
+    default:
+      return make<double, double>(potential, options);
   }
 }
 

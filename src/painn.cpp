@@ -23,7 +23,7 @@ std::vector<double> affine(const DenseWeights &dense, const std::vector<double> 
 
 template <class Real, class Sum>
 PaiNN<Real, Sum>::PaiNN(const Potential &potential, const NetworkOptions &options)
-    : Base(potential, options),
+    : Base(potential, options, false),
       weights_(layers_),
       kept_(layers_),
       epsilon_(static_cast<Real>(potential.epsilon)),
@@ -35,7 +35,8 @@ PaiNN<Real, Sum>::PaiNN(const Potential &potential, const NetworkOptions &option
 
 template <class Real, class Sum>
 void PaiNN<Real, Sum>::read_layer(const Potential &potential, int l) {
-  const Blocks one = padded_blocks(1, potential.channels), two = padded_blocks(2, potential.channels);
+  const Blocks one = padded_blocks(1, potential.channels),
+               two = padded_blocks(2, potential.channels);
   const Blocks three = padded_blocks(3, potential.channels);
   const std::string k = "." + std::to_string(potential.shared_interactions ? 0 : l);
   const int panel = kernels_.panel;
@@ -51,14 +52,15 @@ void PaiNN<Real, Sum>::read_layer(const Potential &potential, int l) {
   layer.upd[1] = {DenseWeights::read(potential, "upd" + k + ".1", three, one, order), panel};
 }
 
-/// First layer: s_i += sum_z xa_z (A_a H_z), v_i += sum_z xb_z (A_b H_z) with the element sums H of the
-/// radial functions; xa_z A_a and xb_z A_b together are one dense layer each.
+/// First layer: s_i += sum_z xa_z (A_a H_z), v_i += sum_z xb_z (A_b H_z) with the element sums H of
+/// the radial functions; xa_z A_a and xb_z A_b together are one dense layer each.
 template <class Real, class Sum>
 void PaiNN<Real, Sum>::read_first_layer(const Potential &potential) {
   const int F = potential.channels, K = potential.number_of_radial_functions;
   const Blocks one = padded_blocks(1, F), radial = {1, K, padded(K + 1)};
   const DenseWeights phi0 = DenseWeights::read(potential, "phi.0.0", one, one, {0});
-  const DenseWeights phi1 = DenseWeights::read(potential, "phi.0.1", padded_blocks(3, F), one, {0, 1});
+  const DenseWeights phi1 =
+      DenseWeights::read(potential, "phi.0.1", padded_blocks(3, F), one, {0, 1});
   const DenseWeights filter =
       DenseWeights::read(potential, "filter.0", padded_blocks(3, F), radial, {0, 1});
   DenseWeights scalar, vector;
@@ -110,8 +112,8 @@ template <class Real, class Sum>
 typename PaiNN<Real, Sum>::UpdateRows PaiNN<Real, Sum>::update_rows(int l, const Block &block) {
   const std::size_t C = C_, row = is_last(l) ? Base::kBlockRows * block.thread : block.begin;
   Kept &kept = kept_[l];
-  return {kept.mixed.data() + 6 * C * row, kept.n.data() + C * row, kept.hidden_slope.data() + C * row,
-          kept.gates.data() + gates(l) * C * row};
+  return {kept.mixed.data() + 6 * C * row, kept.n.data() + C * row,
+          kept.hidden_slope.data() + C * row, kept.gates.data() + gates(l) * C * row};
 }
 
 template <class Real, class Sum>
@@ -125,7 +127,8 @@ void PaiNN<Real, Sum>::first_message(const Block &block) {
                           edges_.edge(row), scalar + width * k, vector + 3 * width * k);
     std::copy_n(embedding_.data() + C * edges_.element(row), C, scratch.s.data() + 2 * C * k);
   }
-  Base::dense(first_scalar_.forward, block.size, scalar, width, scratch.s.data(), 2 * C_, Epilogue::Add);
+  Base::dense(first_scalar_.forward, block.size, scalar, width, scratch.s.data(), 2 * C_,
+              Epilogue::Add);
   Base::dense(first_vector_.forward, 3 * block.size, vector, width, scratch.v.data(), C_,
               Epilogue::Store);
 }
@@ -144,7 +147,8 @@ void PaiNN<Real, Sum>::first_message_adjoint(const Block &block) {
   for (int k = 0; k < block.size; ++k) {
     const int row = block.begin + k;
     kernels_.element_sums_adjoint(Base::radial_rows(row, scratch), elements_, edges_.count(row),
-                                  edges_.edge(row), scalar_bar + width * k, vector_bar + 3 * width * k,
+                                  edges_.edge(row), scalar_bar + width * k,
+                                  vector_bar + 3 * width * k,
                                   Base::gradient_.data() + edges_.begin(row));
   }
 }
@@ -163,8 +167,8 @@ void PaiNN<Real, Sum>::update(int l, const Block &block) {
     kernels_.norm(C_, epsilon_, kept.mixed + 6 * C * k, n);
     std::copy_n(n, C, s + 2 * C * k + C);
   }
-  Base::dense(layer.upd[0].forward, block.size, s, 2 * C_, scratch.hidden.data(), C_, Epilogue::Silu,
-              kept.hidden_slope, C_);
+  Base::dense(layer.upd[0].forward, block.size, s, 2 * C_, scratch.hidden.data(), C_,
+              Epilogue::Silu, kept.hidden_slope, C_);
   Base::dense(layer.upd[1].forward, block.size, scratch.hidden.data(), C_, kept.gates, a,
               Epilogue::Store);
   for (int k = 0; k < block.size; ++k)
@@ -205,8 +209,9 @@ void PaiNN<Real, Sum>::make_senders(int l, const Block &block) {
   Scratch &scratch = Base::scratch_[block.thread];
   const std::size_t C = C_;
   Real *x = scratch.work.data();
-  Base::dense(weights_[l].phi[0].forward, block.size, scratch.s.data(), 2 * C_, scratch.hidden.data(),
-              C_, Epilogue::Silu, kept_[l].phi_slope.data() + C * block.begin, C_);
+  Base::dense(weights_[l].phi[0].forward, block.size, scratch.s.data(), 2 * C_,
+              scratch.hidden.data(), C_, Epilogue::Silu,
+              kept_[l].phi_slope.data() + C * block.begin, C_);
   Base::dense(weights_[l].phi[1].forward, block.size, scratch.hidden.data(), C_, x, 3 * C_,
               Epilogue::Store);
   for (int k = 0; k < block.size; ++k) {
@@ -231,8 +236,8 @@ void PaiNN<Real, Sum>::make_senders_adjoint(int l, const Block &block) {
   }
   Base::dense(weights_[l].phi[1].adjoint, block.size, x_bar, 3 * C_, scratch.hidden.data(), C_,
               Epilogue::Multiply, kept_[l].phi_slope.data() + C * block.begin, C_);
-  Base::dense(weights_[l].phi[0].adjoint, block.size, scratch.hidden.data(), C_, features_bar, 4 * C_,
-              Epilogue::Add);
+  Base::dense(weights_[l].phi[0].adjoint, block.size, scratch.hidden.data(), C_, features_bar,
+              4 * C_, Epilogue::Add);
 }
 
 template <class Real, class Sum>

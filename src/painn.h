@@ -5,8 +5,9 @@
 
 namespace mlff {
 
-/// Its update mixes channels of v, its messages pass through phi, and its first layer needs no edges'
-/// features: x depends on the element and v = 0, so that sums of radial functions by element suffice.
+/// Its update mixes channels of v, its messages pass through phi, and its first layer needs no
+/// edges' features: x depends on the element and v = 0, so that sums of radial functions by element
+/// suffice.
 template <class Real, class Sum>
 class PaiNN final : public MessagePassing<Real, Sum> {
  public:
@@ -32,21 +33,24 @@ class PaiNN final : public MessagePassing<Real, Sum> {
   void read_first_layer(const Potential &potential);
   void read_layer(const Potential &potential, int l);
 
-  /// What a layer's update keeps for its adjoint. The last layer goes back at once and keeps one block a thread.
+  /// What a layer's update keeps for its adjoint. The last layer goes back at once and keeps one
+  /// block a thread.
   struct Kept {
-    AlignedArray<Real> mixed;       ///< [rows, 3, 2C]: V, W
-    AlignedArray<Real> n;           ///< [rows, C]
+    AlignedArray<Real> mixed;         ///< [rows, 3, 2C]: V, W
+    AlignedArray<Real> n;             ///< [rows, C]
     AlignedArray<Real> hidden_slope;  ///< [rows, C]: silu' in upd
-    AlignedArray<Real> gates;       ///< [rows, 3C]: a_s, a_sv, a_v
-    AlignedArray<Real> phi_slope;   ///< [local, C]: silu' in the layer's phi
-    AlignedArray<Real> xc;          ///< [local, C]
+    AlignedArray<Real> gates;         ///< [rows, 3C]: a_s, a_sv, a_v
+    AlignedArray<Real> phi_slope;     ///< [local, C]: silu' in the layer's phi
+    AlignedArray<Real> xc;            ///< [local, C]
   };
   struct UpdateRows {
     Real *mixed, *n, *hidden_slope, *gates;
   };
   UpdateRows update_rows(int l, const Block &block);
   bool is_last(int l) const { return l + 1 == layers_; }
-  int gates(int l) const { return is_last(l) ? 2 : 3; }  ///< a_v does not reach the energy in the last layer
+  int gates(int l) const {
+    return is_last(l) ? 2 : 3;
+  }  ///< a_v does not reach the energy in the last layer
 
   struct Layer {
     LayerPair<Real> phi[2], mix, upd[2];
@@ -55,9 +59,10 @@ class PaiNN final : public MessagePassing<Real, Sum> {
   std::vector<Kept> kept_;
   const Real epsilon_;
   int elements_;
-  std::vector<Real> embedding_;               ///< [caller's elements, C]
-  LayerPair<Real> first_scalar_, first_vector_;  ///< element sums -> s, v: xa Wa and xb Wb per element
-  std::vector<AlignedArray<Real>> sums_;      ///< by thread: [B, E K] and [B, 3, E K]
+  std::vector<Real> embedding_;  ///< [caller's elements, C]
+  LayerPair<Real> first_scalar_,
+      first_vector_;                      ///< element sums -> s, v: xa Wa and xb Wb per element
+  std::vector<AlignedArray<Real>> sums_;  ///< by thread: [B, E K] and [B, 3, E K]
 };
 
 }  // namespace mlff

@@ -33,9 +33,12 @@ constexpr double kcal_per_mol_in_eV = 4184.0 / 96485.33212331001;  // CODATA 201
 
 const char *name(Precision precision) {
   switch (precision) {
-    case Precision::Single: return "single";
-    case Precision::Mixed: return "mixed";
-    default: return "double";
+    case Precision::Single:
+      return "single";
+    case Precision::Mixed:
+      return "mixed";
+    default:
+      return "double";
   }
 }
 
@@ -79,7 +82,8 @@ void PairMlffStudent::allocate() {
   allocated = 1;
 }
 
-template <class Work> void PairMlffStudent::collectively(Work &&work) {
+template <class Work>
+void PairMlffStudent::collectively(Work &&work) {
   std::string message;
   try {
     work();
@@ -111,15 +115,20 @@ void PairMlffStudent::settings(int narg, char **arg) {
       error->all(FLERR, "Missing value of the pair_style mlff/student keyword '" + keyword + "'");
     const std::string value = arg[k + 1];
     if (keyword == "precision") {
-      if (value == "double") given.precision = Precision::Double;
-      else if (value == "mixed") given.precision = Precision::Mixed;
-      else if (value == "single") given.precision = Precision::Single;
+      if (value == "double")
+        given.precision = Precision::Double;
+      else if (value == "mixed")
+        given.precision = Precision::Mixed;
+      else if (value == "single")
+        given.precision = Precision::Single;
       else
         error->all(FLERR, "Unknown pair_style mlff/student precision '" + value +
                               "'; known are: double, mixed, single");
     } else if (keyword == "filters") {
-      if (value == "exact") given.filters = Filters::Exact;
-      else if (value == "spline") given.filters = Filters::Spline;
+      if (value == "exact")
+        given.filters = Filters::Exact;
+      else if (value == "spline")
+        given.filters = Filters::Spline;
       else
         error->all(FLERR, "Unknown pair_style mlff/student filters '" + value +
                               "'; known are: exact, spline");
@@ -138,8 +147,9 @@ void PairMlffStudent::settings(int narg, char **arg) {
 
 void PairMlffStudent::coeff(int narg, char **arg) {
   if (narg < 3 || std::strcmp(arg[0], "*") != 0 || std::strcmp(arg[1], "*") != 0)
-    error->all(FLERR, "Incorrect pair_coeff for pair style mlff/student; expected: "
-                      "pair_coeff * * FILE and the element of each atom type");
+    error->all(FLERR,
+               "Incorrect pair_coeff for pair style mlff/student; expected: "
+               "pair_coeff * * FILE and the element of each atom type");
   const int given = narg - 3;
   if (given != atom->ntypes)
     error->all(FLERR, "Pair style mlff/student: pair_coeff names " + std::to_string(given) +
@@ -154,8 +164,8 @@ void PairMlffStudent::coeff(int narg, char **arg) {
   set_flags();
 }
 
-// The pairs of types that are set. None without a network, so that after an error in pair_coeff, which a
-// program may survive, LAMMPS refuses to run.
+// The pairs of types that are set. None without a network, so that after an error in pair_coeff,
+// which a program may survive, LAMMPS refuses to run.
 void PairMlffStudent::set_flags() {
   for (int i = 1; i <= atom->ntypes; ++i)
     for (int j = i; j <= atom->ntypes; ++j)
@@ -171,7 +181,8 @@ std::string PairMlffStudent::read_file(const std::string &file) {
                              (folders ? "LAMMPS_POTENTIALS=" + std::string(folders)
                                       : "no other, as LAMMPS_POTENTIALS is not set"));
   }
-  if (!std::filesystem::is_regular_file(path)) throw std::runtime_error("'" + path + "' is not a file");
+  if (!std::filesystem::is_regular_file(path))
+    throw std::runtime_error("'" + path + "' is not a file");
   std::ifstream stream(path, std::ios::binary);
   std::string content{std::istreambuf_iterator<char>(stream), {}};
   if (!stream.good() && !stream.eof()) throw std::runtime_error("cannot read '" + path + "'");
@@ -209,11 +220,14 @@ void PairMlffStudent::warn_of_defects() {
   });
   if (comm->me != 0) return;
   const std::string &unit = potential_->energy_unit;
-  error->warning(FLERR, "The networks of architecture mlff-distiller have two defects. The energy jumps as "
-                        "a neighbour crosses the cutoff, here by up to " + text(jump) + " " + unit +
-                        ", and it depends on the orientation, here by up to " + text(change) + " " + unit +
-                        " for the file's check structure. Neither energy nor angular momentum is "
-                        "conserved.");
+  error->warning(
+      FLERR,
+      "The networks of architecture mlff-distiller have two defects. The energy jumps as "
+      "a neighbour crosses the cutoff, here by up to " +
+          text(jump) + " " + unit + ", and it depends on the orientation, here by up to " +
+          text(change) + " " + unit +
+          " for the file's check structure. Neither energy nor angular momentum is "
+          "conserved.");
 }
 
 void PairMlffStudent::map_types(char **symbols) {
@@ -238,7 +252,9 @@ void PairMlffStudent::map_types(char **symbols) {
     if (known == elements_.end()) elements_.push_back(symbol);
   }
   if (elements_.empty())
-    error->all(FLERR, "Pair style mlff/student: every atom type is NULL; name the element of at least one");
+    error->all(
+        FLERR,
+        "Pair style mlff/student: every atom type is NULL; name the element of at least one");
 }
 
 NetworkOptions PairMlffStudent::network_options() const {
@@ -249,7 +265,8 @@ NetworkOptions PairMlffStudent::network_options() const {
   options.threads = settings_.threads ? settings_.threads : comm->nthreads;
   options.elements = elements_;
   const std::string units = update->unit_style;
-  if (units == "real") options.energy_unit_in_eV = kcal_per_mol_in_eV;
+  if (units == "real")
+    options.energy_unit_in_eV = kcal_per_mol_in_eV;
   else if (units != "metal")
     error->all(FLERR, "Pair style mlff/student does not know units " + units +
                           "; use units metal or units real");
@@ -266,11 +283,11 @@ void PairMlffStudent::print_summary(const NetworkOptions &options) {
   const Potential &p = *potential_;
   std::ostringstream line;
   line << "Pair style mlff/student: " << p.file << ": "
-       << (p.architecture == Architecture::PaiNN ? "painn" : "mlff-distiller") << ", F = " << p.channels
-       << ", L = " << p.layers << ", cutoff " << network_->cutoff() << "; precision "
-       << name(options.precision) << ", filters "
-       << (options.filters == Filters::Exact ? "exact" : "spline") << ", " << mlff::name(options.isa)
-       << ", threads " << options.threads << "\n";
+       << (p.architecture == Architecture::PaiNN ? "painn" : "mlff-distiller")
+       << ", F = " << p.channels << ", L = " << p.layers << ", cutoff " << network_->cutoff()
+       << "; precision " << name(options.precision) << ", filters "
+       << (options.filters == Filters::Exact ? "exact" : "spline") << ", "
+       << mlff::name(options.isa) << ", threads " << options.threads << "\n";
   utils::logmesg(lmp, line.str());
 }
 
@@ -288,8 +305,8 @@ void PairMlffStudent::init_style() {
 
 double PairMlffStudent::init_one(int i, int j) {
   if (setflag[std::min(i, j)][std::max(i, j)] == 0)
-    error->all(FLERR, "Pair style mlff/student: the elements of atom types " + std::to_string(i) + " and " +
-                          std::to_string(j) + " are not set by pair_coeff");
+    error->all(FLERR, "Pair style mlff/student: the elements of atom types " + std::to_string(i) +
+                          " and " + std::to_string(j) + " are not set by pair_coeff");
   given_[i][j] = given_[j][i] = 1;
   return network_->cutoff();
 }
@@ -329,8 +346,9 @@ bool PairMlffStudent::atoms_changed() const {
 // A network must see every pair of its atoms. Each way in which LAMMPS leaves pairs out is named.
 void PairMlffStudent::refuse_incomplete_list() const {
   const auto needs = [this](const std::string &reason) {
-    error->all(FLERR, "Pair style mlff/student needs every pair of its atoms within the cutoff, but " +
-                          reason);
+    error->all(
+        FLERR,
+        "Pair style mlff/student needs every pair of its atoms within the cutoff, but " + reason);
   };
   const bool bonded = atom->molecular == Atom::TEMPLATE ||
                       atom->nbonds + atom->nangles + atom->ndihedrals + atom->nimpropers > 0;
@@ -342,19 +360,23 @@ void PairMlffStudent::refuse_incomplete_list() const {
 
   if (neighbor->includegroup) needs("neigh_modify include leaves out atoms; remove it");
   if (neighbor->nex_group || neighbor->nex_mol)
-    needs("neigh_modify exclude group or molecule (a command, or a fix that gives it) leaves out pairs; "
-          "remove it");
+    needs(
+        "neigh_modify exclude group or molecule (a command, or a fix that gives it) leaves out "
+        "pairs; "
+        "remove it");
   for (int k = 0; k < neighbor->nex_type; ++k)
-    if (element_of_type_[neighbor->ex1_type[k]] >= 0 && element_of_type_[neighbor->ex2_type[k]] >= 0)
+    if (element_of_type_[neighbor->ex1_type[k]] >= 0 &&
+        element_of_type_[neighbor->ex2_type[k]] >= 0)
       needs("neigh_modify exclude type leaves out the pairs of types " +
-            std::to_string(neighbor->ex1_type[k]) + " and " + std::to_string(neighbor->ex2_type[k]) +
-            "; remove it");
+            std::to_string(neighbor->ex1_type[k]) + " and " +
+            std::to_string(neighbor->ex2_type[k]) + "; remove it");
 
   const int types = atom->ntypes;
   for (int i = 1; i <= types; ++i)
     for (int j = i; j <= types; ++j)
       if (element_of_type_[i] >= 0 && element_of_type_[j] >= 0 && !given_[i][j])
-        needs("a hybrid style gives the pairs of types " + std::to_string(i) + " and " + std::to_string(j) +
+        needs("a hybrid style gives the pairs of types " + std::to_string(i) + " and " +
+              std::to_string(j) +
               " to another style; use pair_style hybrid/overlay to add to them");
 }
 
@@ -377,8 +399,8 @@ void PairMlffStudent::find_owners() {
   }
 }
 
-// Sets results; forces_ and atomic_virial_ are complete for our atoms, also with the parts that other
-// processes computed. Nothing that LAMMPS sees is changed before the network has succeeded.
+// Sets results; forces_ and atomic_virial_ are complete for our atoms, also with the parts that
+// other processes computed. Nothing that LAMMPS sees is changed before the network has succeeded.
 void PairMlffStudent::evaluate(Results &results) {
   Atoms atoms;
   atoms.local = local_;
@@ -398,7 +420,8 @@ void PairMlffStudent::evaluate(Results &results) {
   results.forces = reinterpret_cast<double(*)[3]>(forces_.data());
   results.atomic_energies = eflag_atom ? eatom : nullptr;
   const bool want_atomic_virial = vflag_atom || cvflag_atom;
-  if (want_atomic_virial) results.atomic_virial = reinterpret_cast<double(*)[9]>(atomic_virial_.data());
+  if (want_atomic_virial)
+    results.atomic_virial = reinterpret_cast<double(*)[9]>(atomic_virial_.data());
 
   Halo *halo = comm->nprocs > 1 ? &halo_ : nullptr;
   try {
@@ -408,7 +431,8 @@ void PairMlffStudent::evaluate(Results &results) {
   } catch (const std::exception &failure) {
     stop(failure.what());
   }
-  if (halo) halo_.return_to_owners(forces_.data(), want_atomic_virial ? atomic_virial_.data() : nullptr);
+  if (halo)
+    halo_.return_to_owners(forces_.data(), want_atomic_virial ? atomic_virial_.data() : nullptr);
 }
 
 void PairMlffStudent::add_results(const Results &results) {
@@ -444,8 +468,8 @@ std::string PairMlffStudent::describe(const NonFiniteError &trouble) const {
   const int i = trouble.atom;
   if (i < 0 || i >= local_) return out.str();
   const double *x = atom->x[i];
-  out << ", first seen at atom " << atom->tag[i] << " of type " << atom->type[i] << " at (" << x[0] << ", "
-      << x[1] << ", " << x[2] << ")";
+  out << ", first seen at atom " << atom->tag[i] << " of type " << atom->type[i] << " at (" << x[0]
+      << ", " << x[1] << ", " << x[2] << ")";
   double nearest = std::numeric_limits<double>::infinity();
   int neighbour = -1;
   for (int k = 0; k < list->numneigh[i]; ++k) {
@@ -454,7 +478,8 @@ std::string PairMlffStudent::describe(const NonFiniteError &trouble) const {
     if (r < nearest) nearest = r, neighbour = j;
   }
   if (neighbour >= 0)
-    out << ", whose nearest neighbour is atom " << atom->tag[neighbour] << " at a distance of " << nearest;
+    out << ", whose nearest neighbour is atom " << atom->tag[neighbour] << " at a distance of "
+        << nearest;
   out << ". Check the starting structure and the time step";
   return out.str();
 }

@@ -1,10 +1,11 @@
 // pair_style mlff/student: a student network as a LAMMPS pair style.
 //
 //   pair_style mlff/student [precision double|mixed|single] [filters exact|spline] [threads N]
-//   pair_coeff * * FILE ELEMENT-of-type-1 ELEMENT-of-type-2 ...      (NULL: not ours, hybrid styles only)
+//   pair_coeff * * FILE ELEMENT-of-type-1 ELEMENT-of-type-2 ...      (NULL: not ours, hybrid styles
+//   only)
 //
-// Defaults: precision mixed; filters exact in double precision and spline otherwise; as many threads as
-// LAMMPS uses (OMP_NUM_THREADS). Described in doc/pair_mlff_student.rst.
+// Defaults: precision mixed; filters exact in double precision and spline otherwise; as many
+// threads as LAMMPS uses (OMP_NUM_THREADS). Described in doc/pair_mlff_student.rst.
 #pragma once
 
 #include <memory>
@@ -62,16 +63,19 @@ class PairMlffStudent : public LAMMPS_NS::Pair {
   [[noreturn]] void stop(const std::string &message) const;
   std::string describe(const NonFiniteError &trouble) const;
 
-  // Runs `work` before a run. Where it throws on any process, all of them stop with that one's message.
-  template <class Work> void collectively(Work &&work);
+  // Runs `work` before a run. Where it throws on any process, all of them stop with that one's
+  // message.
+  template <class Work>
+  void collectively(Work &&work);
 
   Settings settings_;
   std::unique_ptr<Potential> potential_;
   std::unique_ptr<Network> network_;
   HaloLammps halo_;
-  std::vector<std::string> elements_;   // distinct, in the order of the network's options
-  std::vector<int> element_of_type_;    // [types + 1] index into elements_ or -1
-  std::vector<std::vector<char>> given_;  // [types + 1, types + 1] pairs of types that LAMMPS gives us
+  std::vector<std::string> elements_;  // distinct, in the order of the network's options
+  std::vector<int> element_of_type_;   // [types + 1] index into elements_ or -1
+  std::vector<std::vector<char>>
+      given_;  // [types + 1, types + 1] pairs of types that LAMMPS gives us
 
   std::vector<int> element_, owner_;    // [total]
   LAMMPS_NS::bigint list_number_ = -1;  // of the neighbour list that owner_ was made for

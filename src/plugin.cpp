@@ -25,13 +25,14 @@ LAMMPS_NS::Pair *refuse_pair(LAMMPS *lammps) { lammps->error->all(FLERR, mismatc
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *caller, void *library,
+extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *caller,
+                                                                         void *library,
                                                                          void *register_style) {
   auto *lammps = static_cast<LAMMPS *>(caller);
   auto &styles = *lammps->force->pair_map;
   if (mlff::running_version(lammps) != mlff::built_for_version()) {
-    // The command `plugin load` asked for this plugin. Found through LAMMPS_PLUGIN_PATH it may not be
-    // wanted at all, and then it must not stop runs that never name it.
+    // The command `plugin load` asked for this plugin. Found through LAMMPS_PLUGIN_PATH it may not
+    // be wanted at all, and then it must not stop runs that never name it.
     if (lammps->input->narg > 0) lammps->error->all(FLERR, mismatch(lammps));
     if (lammps->comm->me == 0) lammps->error->warning(FLERR, mismatch(lammps));
     styles.emplace(style_name, refuse_pair);

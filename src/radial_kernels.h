@@ -12,8 +12,8 @@ struct ValueAndSlope {
   double value, slope;
 };
 
-/// Cutoff function at r < cutoff and its derivative. Cosine: (cos(pi r / rc) + 1) / 2 (Behler 2011);
-/// mollifier: exp(1 - 1 / (1 - (r / rc)^2)).
+/// Cutoff function at r < cutoff and its derivative. Cosine: (cos(pi r / rc) + 1) / 2 (Behler
+/// 2011); mollifier: exp(1 - 1 / (1 - (r / rc)^2)).
 MLFF_INLINE ValueAndSlope cutoff_function(CutoffFunction function, double cutoff, double r) {
   if (!(r < cutoff)) return {0.0, 0.0};
   if (function == CutoffFunction::Cosine) {
@@ -25,9 +25,11 @@ MLFF_INLINE ValueAndSlope cutoff_function(CutoffFunction function, double cutoff
   return {f, f > 0.0 ? -2.0 * x / (gap * gap * cutoff) * f : 0.0};
 }
 
-/// exp(-(r - center)^2 / (2 width^2)) fc, a vector of k at a time; lanes behind K are mended by the caller.
+/// exp(-(r - center)^2 / (2 width^2)) fc, a vector of k at a time; lanes behind K are mended by the
+/// caller.
 template <class Real>
-MLFF_INLINE void gaussians(const RadialBasis<Real> &basis, Real r, Real fc, Real dfc, Real *g, Real *dg) {
+MLFF_INLINE void gaussians(const RadialBasis<Real> &basis, Real r, Real fc, Real dfc, Real *g,
+                           Real *dg) {
   for (int k = 0; k < basis.number; k += width<Real>) {
     const Vector<Real> inverse = load(basis.inverse_widths + k);
     const Vector<Real> d = (r - load(basis.centers + k)) * inverse;
@@ -39,7 +41,8 @@ MLFF_INLINE void gaussians(const RadialBasis<Real> &basis, Real r, Real fc, Real
 
 /// sin(frequency r) / r fc.
 template <class Real>
-MLFF_INLINE void bessels(const RadialBasis<Real> &basis, Real r, Real fc, Real dfc, Real *g, Real *dg) {
+MLFF_INLINE void bessels(const RadialBasis<Real> &basis, Real r, Real fc, Real dfc, Real *g,
+                         Real *dg) {
   for (int k = 0; k < basis.number; ++k) {
     const double f = basis.frequencies[k], x = f * r;
     const Real value = __builtin_sin(x) / r;

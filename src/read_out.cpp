@@ -44,8 +44,8 @@ Matrix<Real> ReadOut<Real>::slope(int k, int atoms, Real *scratch) const {
 }
 
 template <class Real>
-void ReadOut<Real>::forward(const Kernels<Real> &kernels, int atoms, Matrix<const Real> s, Real *scratch,
-                            double *energies) const {
+void ReadOut<Real>::forward(const Kernels<Real> &kernels, int atoms, Matrix<const Real> s,
+                            Real *scratch, double *energies) const {
   for (std::size_t k = 0; k < layers_.size(); ++k) {
     const Matrix<Real> y = output(k, atoms, scratch);
     kernels.dense(layers_[k].forward.view(), atoms, s, y, Epilogue::Silu, slope(k, atoms, scratch));

@@ -26,8 +26,9 @@ class ReadOut {
   Matrix<Real> slope(int k, int atoms, Real *scratch) const;
 
   std::vector<LayerPair<Real>> layers_;
-  std::vector<int> offset_;      ///< of layer k's rows, per atom
-  /// The last layer, in double: energies are some eV, and single precision would cost 1e-6 eV of them.
+  std::vector<int> offset_;  ///< of layer k's rows, per atom
+  /// The last layer, in double: energies are some eV, and single precision would cost 1e-6 eV of
+  /// them.
   std::vector<double> weights_;
   double bias_ = 0.0;
 };

@@ -1,6 +1,6 @@
 // Vectors of channels in the compiler's own vector types: one text for SSE2, AVX2 and AVX-512.
-// Included only by files that are compiled once per instruction set; everything is forced inline, so
-// that no function of one instruction set can be linked into another.
+// Included only by files that are compiled once per instruction set; everything is forced inline,
+// so that no function of one instruction set can be linked into another.
 #pragma once
 
 #include <cstdint>
@@ -53,8 +53,8 @@ MLFF_INLINE void store(Real *p, const Vector<Real> &x) {
   __builtin_memcpy(p, &x, sizeof x);
 }
 
-/// The same number in all lanes. (Subtracting 0 changes nothing, adding it would turn -0 into 0: only the
-/// former is left out by the compiler, and the number broadcast from memory.)
+/// The same number in all lanes. (Subtracting 0 changes nothing, adding it would turn -0 into 0:
+/// only the former is left out by the compiler, and the number broadcast from memory.)
 template <class Real>
 MLFF_INLINE Vector<Real> fill(Real x) {
   return x - Vector<Real>{};
@@ -96,7 +96,8 @@ MLFF_INLINE Vector<Real> square_root(const Vector<Real> &x) {
   return y;
 }
 
-/// Constants of exp(): ln 2 in two parts, the shift that rounds to an integer, the range, the degree.
+/// Constants of exp(): ln 2 in two parts, the shift that rounds to an integer, the range, the
+/// degree.
 template <class Real>
 struct ExpConstants;
 template <>

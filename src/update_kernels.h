@@ -22,9 +22,9 @@ void make_sender(int C, const Real *x, const Real *v, Real *sender) {
     const Vector<Real> xc = load(x + 2 * C + at);
     Vector<Real> vectors[3];
     load3(C, v + at, vectors);
-    store_sender<Real>(sender + interleaved<5>(at), {load(x + at),
-                                                     load(x + C + at),
-                                                     {xc * vectors[0], xc * vectors[1], xc * vectors[2]}});
+    store_sender<Real>(
+        sender + interleaved<5>(at),
+        {load(x + at), load(x + C + at), {xc * vectors[0], xc * vectors[1], xc * vectors[2]}});
   }
 }
 
@@ -93,8 +93,9 @@ void update_adjoint_gates(int C, const Real *mixed, const Real *features_bar, bo
 }
 
 template <class Real>
-void update_adjoint_mix(int C, const Real *gates, const Real *mixed, const Real *n, const Real *n_bar,
-                        const Real *features_bar, bool vectors, Real *mixed_bar) {
+void update_adjoint_mix(int C, const Real *gates, const Real *mixed, const Real *n,
+                        const Real *n_bar, const Real *features_bar, bool vectors,
+                        Real *mixed_bar) {
   for (int at = 0; at < C; at += width<Real>) {
     Vector<Real> V[3], W[3], V_bar[3], W_bar[3];
     load3(2 * C, mixed + at, V);
@@ -138,8 +139,8 @@ void distiller_update(int C, const Real *gates, const Real *mixing, Real *s, Rea
 }
 
 template <class Real>
-void distiller_update_adjoint_gates(int C, const Real *mixing, const Real *v, const Real *features_bar,
-                                    Real *gates_bar) {
+void distiller_update_adjoint_gates(int C, const Real *mixing, const Real *v,
+                                    const Real *features_bar, Real *gates_bar) {
   for (int at = 0; at < C; at += width<Real>) {
     Vector<Real> x[3], mixed[3];
     load3(C, v + at, x);

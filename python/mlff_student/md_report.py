@@ -54,7 +54,9 @@ def read_thermo(file: Path) -> Thermo:
     with open(file, newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     if len(rows) < 3:
-        raise MdError(f"{file}: {len(rows)} rows, at least 3 are needed to tell a drift")
+        raise MdError(
+            f"{file}: {len(rows)} rows, at least 3 are needed to tell a drift; run more steps"
+        )
     columns = {}
     for name in Thermo.__dataclass_fields__:
         if name not in rows[0]:

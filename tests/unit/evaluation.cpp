@@ -23,21 +23,28 @@ std::vector<double> flat(const YAML::Node &node) {
 }
 
 const std::vector<std::string> &symbols() {
-  static const std::vector<std::string> names = {"X", "H", "He", "Li", "Be", "B", "C", "N", "O", "F"};
+  static const std::vector<std::string> names = {"X", "H", "He", "Li", "Be",
+                                                 "B", "C", "N",  "O",  "F"};
   return names;
 }
 
 }  // namespace
 
 const std::vector<std::string> &fixture_names() {
-  static const std::vector<std::string> names = {
-      "painn_f8_l1",   "painn_f8_l2_bohr", "painn_f16_l4_shared_filters", "painn_f24_l2_bessel_mollifier",
-      "painn_f100_l2_shared_interactions", "painn_f128_l3_kcal",          "distiller_f8_l2",
-      "distiller_f24_l3"};
+  static const std::vector<std::string> names = {"painn_f8_l1",
+                                                 "painn_f8_l2_bohr",
+                                                 "painn_f16_l4_shared_filters",
+                                                 "painn_f24_l2_bessel_mollifier",
+                                                 "painn_f100_l2_shared_interactions",
+                                                 "painn_f128_l3_kcal",
+                                                 "distiller_f8_l2",
+                                                 "distiller_f24_l3"};
   return names;
 }
 
-Potential load_fixture(const std::string &name) { return Potential::load(kFixtures + name + ".yaml"); }
+Potential load_fixture(const std::string &name) {
+  return Potential::load(kFixtures + name + ".yaml");
+}
 
 std::vector<Reference> load_references(const std::string &name, const Potential &potential) {
   std::vector<Reference> references;
@@ -88,7 +95,8 @@ Evaluation evaluate(Network &network, const System &system) {
   return evaluation;
 }
 
-Evaluation evaluate(const Potential &potential, const NetworkOptions &options, const System &system) {
+Evaluation evaluate(const Potential &potential, const NetworkOptions &options,
+                    const System &system) {
   return evaluate(*Network::create(potential, options), system);
 }
 
@@ -101,7 +109,8 @@ std::vector<Isa> available_isas() {
 
 System random_liquid(const Potential &potential, int n, unsigned seed) {
   const int side = static_cast<int>(std::ceil(std::cbrt(n)));
-  const double spacing = std::cbrt(10.0) / potential.length_in_angstrom * std::cbrt(double(n)) / side;
+  const double spacing =
+      std::cbrt(10.0) / potential.length_in_angstrom * std::cbrt(double(n)) / side;
   std::mt19937 random(seed);
   std::uniform_real_distribution<double> jitter(-0.15 * spacing, 0.15 * spacing);
   System system;

@@ -41,7 +41,8 @@ std::vector<Reference> load_references(const std::string &name, const Potential 
 /// Options in the potential's own units.
 NetworkOptions options_for(const Potential &potential, Precision precision, Filters filters);
 Evaluation evaluate(Network &network, const System &system);
-Evaluation evaluate(const Potential &potential, const NetworkOptions &options, const System &system);
+Evaluation evaluate(const Potential &potential, const NetworkOptions &options,
+                    const System &system);
 
 /// Instruction sets that this processor can run.
 std::vector<Isa> available_isas();

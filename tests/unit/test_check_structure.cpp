@@ -54,13 +54,15 @@ TEST(CheckStructure, RandomDamageIsRefusedOrBelowTheTolerances) {
     std::string damaged = text;
     const std::size_t where = begin + random() % (text.size() - begin);
     damaged[where] = static_cast<char>(damaged[where] ^ static_cast<char>(1 + random() % 255));
-    SCOPED_TRACE("byte " + std::to_string(where) + " became " + std::to_string(int(damaged[where])));
+    SCOPED_TRACE("byte " + std::to_string(where) + " became " +
+                 std::to_string(int(damaged[where])));
     try {
       const Potential potential = Potential::parse(damaged, "FILE");
       verify_check_structure(potential);
       const CheckStructure &a = original.check, &b = potential.check;
       EXPECT_EQ(a.elements, b.elements);
-      // A move along which energy and forces stay within their tolerances is not seen, nor does it matter.
+      // A move along which energy and forces stay within their tolerances is not seen, nor does it
+      // matter.
       EXPECT_LT(largest_difference(a.positions, b.positions), 1e-4);
       EXPECT_LE(std::abs(a.energy - b.energy), 2.1e-8 * std::abs(a.energy));
       EXPECT_LE(largest_difference(a.forces, b.forces), 2.1e-7 * largest(a.forces));

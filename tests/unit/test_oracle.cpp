@@ -1,4 +1,5 @@
-// The network against reference numbers that were computed independently (tests/fixtures/generate.py).
+// The network against reference numbers that were computed independently
+// (tests/fixtures/generate.py).
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -23,10 +24,12 @@ TEST_P(Oracle, IsReproducedInDoublePrecision) {
       const double energy_scale = std::fmax(1.0, std::fabs(expected.energy));
       const double force_scale = std::fmax(1.0, root_mean_square(expected.forces));
       EXPECT_NEAR(found.energy, expected.energy, 1e-10 * energy_scale);
-      EXPECT_LE(largest_difference(found.atomic_energies, expected.atomic_energies), 1e-10 * energy_scale);
+      EXPECT_LE(largest_difference(found.atomic_energies, expected.atomic_energies),
+                1e-10 * energy_scale);
       EXPECT_LE(largest_difference(found.forces, expected.forces), 1e-10 * force_scale);
       for (int k = 0; k < 6; ++k)
-        EXPECT_NEAR(found.virial[k], expected.virial[k], 1e-10 * force_scale * reference.system.size());
+        EXPECT_NEAR(found.virial[k], expected.virial[k],
+                    1e-10 * force_scale * reference.system.size());
     }
   }
 }
