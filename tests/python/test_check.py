@@ -161,7 +161,8 @@ def test_as_a_program(tmp_path):
         cwd=tmp_path, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith("p.yaml: all tests passed\n") and done.stderr == ""
+    assert done.stdout.endswith("p.yaml: all tests passed\n")
+    assert "mlff_student" not in done.stderr  # MPI may write there what it misses on a machine
 
 
 # ------------------------------------------------------------------------------------ measures
