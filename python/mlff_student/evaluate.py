@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 import ase.io
 import click
@@ -16,6 +13,7 @@ from ase import Atoms
 from tqdm import tqdm
 
 from .ase import evaluate, results_for
+from .atomic_file import replaced_when_complete
 from .extxyz import count_frames, write_frame
 from .lammps_box import StructureError
 from .lammps_session import FILTERS, PRECISIONS, LammpsError, Session
@@ -36,7 +34,7 @@ def evaluate_file(
     when all frames are done, or not at all. Raises FrameError, and OSError if it cannot be written.
     """
     frames = 0
-    with _replaced_when_complete(Path(target)) as stream:
+    with replaced_when_complete(Path(target)) as stream:
         bar = tqdm(
             read_frames(source),
             total=count_frames(source),
@@ -70,26 +68,6 @@ def read_frames(source: str | Path) -> Iterator[Atoms]:
         raise FrameError(f"{source}: frame {frames + 1}: cannot be read: {reason}") from None
     if frames == 0:
         raise FrameError(f"{source}: there is no frame in it")
-
-
-@contextmanager
-def _replaced_when_complete(target: Path) -> Iterator[TextIO]:
-    """A stream into a file beside `target` that takes its name at the end, and vanishes on an error."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            yield stream
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import math
 import os
 import re
 import struct
-import tempfile
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import strict_yaml
+from .atomic_file import replaced_when_complete
 from .units import ATOMIC_NUMBERS, ENERGY_UNITS, LENGTH_UNITS, lammps_units
 
 FORMAT = "mlff-student"
@@ -110,7 +110,11 @@ class Potential:
             raise PotentialError(f"{self.file}: check: missing; reference.make_check makes one")
         text = _to_text(self)
         _from_text(text, str(path))  # whatever is written can be read
-        _write_atomically(Path(path), text)
+        try:
+            with replaced_when_complete(Path(path)) as stream:
+                stream.write(text)
+        except OSError as error:
+            raise PotentialError(f"{path}: cannot be written: {error.strerror}") from None
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Potential":
@@ -396,28 +400,6 @@ def _row(values: np.ndarray) -> str:
 
 def _symbol(symbol: str) -> str:
     return f'"{symbol}"' if symbol in ("No", "Y", "N") else symbol  # YAML 1.1 may see a boolean
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    """A reader sees the old file or the whole new one."""
-    mask = os.umask(0)
-    os.umask(mask)
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise PotentialError(f"{path}: cannot be written: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException as error:
-        os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise PotentialError(f"{path}: cannot be written: {error.strerror}") from None
-        raise
 
 
 # --------------------------------------------------------------------------------------- reading
