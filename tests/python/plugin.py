@@ -17,3 +17,8 @@ def _missing() -> str:
 
 
 needs_plugin = pytest.mark.skipif(bool(_missing()), reason=_missing())
+
+
+def own_lines(output: str) -> str:
+    """A program's output without what MPI says of the machine ("[hwloc/linux] …", "[time] [host] UCX …")."""
+    return "".join(line for line in output.splitlines(True) if not line.startswith("["))
