@@ -6,6 +6,8 @@
 
 #if defined(KOKKOS_INLINE_FUNCTION)
 #define MLFF_FUNCTION KOKKOS_FORCEINLINE_FUNCTION
+#elif defined(__CUDACC__)
+#define MLFF_FUNCTION __host__ __device__ __forceinline__
 #else
 #define MLFF_FUNCTION __attribute__((always_inline)) inline
 #endif

@@ -1,0 +1,48 @@
+// The message step on NVIDIA GPUs: single precision, filters from spline tables. Gathers only, no
+// atomic sums of floats: results are bitwise reproducible.
+#pragma once
+
+#include <cstddef>
+
+#include "device_data.h"
+
+struct CUstream_st;
+
+namespace mlff::cuda {
+
+using Stream = CUstream_st *;
+
+/// Slices of channels that messages with this table are computed in, each with its own part of the
+/// edges' gradients. 0: the table is too large for these kernels; use the portable ones.
+int message_slices(const device::SplineTable<float> &table, int C);
+
+/// features [4][C] of the range = state [4][C] (all centres) + messages from the neighbours'
+/// senders [5][C].
+void message(Stream stream, const device::Edges<float> &edges, device::Range range, int C,
+             const device::SplineTable<float> &table, const float *senders, const float *state,
+             float *features);
+
+/// Adjoint, gathered by the senders from their neighbours' features_bar [4][C]: sender_bar [5][C]
+/// of the range is set. Gradients of the messages along the reverse edges are set, or added to
+/// where `add`: slice k has gradient[k * gradient_stride + edge].
+void message_adjoint(Stream stream, const device::Edges<float> &edges, device::Range range, int C,
+                     const device::SplineTable<float> &table, const float *senders,
+                     const float *features_bar, float *sender_bar,
+                     device::EdgeGradient<float> *gradient, std::size_t gradient_stride, bool add);
+
+/// Whether the element sums below can hold `elements` elements with this table of the radial
+/// functions, one column each.
+bool element_sums_fit(const device::SplineTable<float> &radial, int elements);
+
+/// First layer: sums over an atom's edges of {1, ux, uy, uz} g_k by element of the neighbour.
+/// sums of the range: [4][stride], entry element * radial.columns + k, padding up to `stride` set to
+/// zero.
+void element_sums(Stream stream, const device::Edges<float> &edges, device::Range range,
+                  const device::SplineTable<float> &radial, int elements, int stride, float *sums);
+
+/// Adjoint: the edges' gradients are set, or added to, given sums_bar [4][stride] of the range.
+void element_sums_adjoint(Stream stream, const device::Edges<float> &edges, device::Range range,
+                          const device::SplineTable<float> &radial, int elements, int stride,
+                          const float *sums_bar, device::EdgeGradient<float> *gradient, bool add);
+
+}  // namespace mlff::cuda
