@@ -39,8 +39,8 @@ struct Edges {
 };
 
 /// Functions of r as cubic B-splines: coefficients [intervals + 3][columns]. In interval k with t
-/// from 0 to 1 the rows k to k + 3 have the weights (1-t)^3/6, (3t^2(t-2)+4)/6, (3q^2(q-2)+4)/6 with
-/// q = 1-t, and t^3/6; derivatives are weighted differences of neighbouring rows, as in
+/// from 0 to 1 the rows k to k + 3 have the weights (1-t)^3/6, (3t^2(t-2)+4)/6, (3q^2(q-2)+4)/6
+/// with q = 1-t, and t^3/6; derivatives are weighted differences of neighbouring rows, as in
 /// src/message_kernels.h. Columns of a filter: [3][C], blocks Wa, Wb, Wc.
 template <class Real>
 struct SplineTable {

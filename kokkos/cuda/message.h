@@ -35,8 +35,8 @@ void message_adjoint(Stream stream, const device::Edges<float> &edges, device::R
 bool element_sums_fit(const device::SplineTable<float> &radial, int elements);
 
 /// First layer: sums over an atom's edges of {1, ux, uy, uz} g_k by element of the neighbour.
-/// sums of the range: [4][stride], entry element * radial.columns + k, padding up to `stride` set to
-/// zero.
+/// sums of the range: [4][stride], entry element * radial.columns + k, padding up to `stride` set
+/// to zero.
 void element_sums(Stream stream, const device::Edges<float> &edges, device::Range range,
                   const device::SplineTable<float> &radial, int elements, int stride, float *sums);
 

@@ -18,7 +18,7 @@ using Stream = CUstream_st *;
 /// A dense layer y = x W^T + bias with its weights split and in the order in which the tensor cores
 /// read them.
 struct SplitLayer {
-  int inputs = 0, outputs = 0;              ///< inputs: a multiple of 16; outputs: of 32
+  int inputs = 0, outputs = 0;               ///< inputs: a multiple of 16; outputs: of 32
   const std::uint32_t *fragments = nullptr;  ///< device, as packed by split_weights
   float inverse_scale = 1;                   ///< of the weights
   const float *bias = nullptr;               ///< device, [outputs] or null
@@ -99,7 +99,7 @@ void turn(Stream stream, device::Range range, int C, float epsilon, const Update
 void finish_layer_adjoint(Stream stream, device::Range range, int C, float epsilon,
                           const PhiAdjointLayers &phi, const UpdateAdjointLayers &update,
                           const PhiKept &phi_kept, const UpdateKept &update_kept,
-                          const float *state, const float *sender_bar,
-                          const float *features_bar_in, float *features_bar_out);
+                          const float *state, const float *sender_bar, const float *features_bar_in,
+                          float *features_bar_out);
 
 }  // namespace mlff::cuda
