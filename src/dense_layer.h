@@ -10,8 +10,10 @@
 
 namespace mlff {
 
-/// The smallest multiple of kChannelBlock that holds n channels.
-constexpr int padded(int n) { return (n + kChannelBlock - 1) / kChannelBlock * kChannelBlock; }
+/// The smallest multiple that holds n channels.
+constexpr int padded(int n, int multiple = kChannelBlock) {
+  return (n + multiple - 1) / multiple * multiple;
+}
 
 /// A vector of features as equal blocks, each padded with zeros.
 struct Blocks {
@@ -21,8 +23,10 @@ struct Blocks {
   int total() const { return number * stride; }
 };
 
-/// A block of `size` entries, padded to kChannelBlock, `number` times.
-inline Blocks padded_blocks(int number, int size) { return {number, size, padded(size)}; }
+/// A block of `size` entries, padded to a multiple, `number` times.
+inline Blocks padded_blocks(int number, int size, int multiple = kChannelBlock) {
+  return {number, size, padded(size, multiple)};
+}
 
 /// Weights in double, [outputs, inputs] with the padding in place.
 struct DenseWeights {

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "first_layer.h"
+
 namespace mlff {
 
 namespace {
@@ -33,10 +35,8 @@ MlffDistiller<Real, Sum>::MlffDistiller(const Potential &potential, const Networ
     const Tensor &mixing = potential.tensor("mixing." + std::to_string(l));
     for (int k = 0; k < 9; ++k) weights_[l].mixing[k] = static_cast<Real>(mixing.values[k]);
   }
-  const std::vector<double> &table = potential.tensor("embedding").values;
-  for (const int row : Base::element_row_)
-    for (int f = 0; f < C_; ++f)
-      embedding_.push_back(f < F ? static_cast<Real>(table[std::size_t(row) * F + f]) : Real(0));
+  const std::vector<double> rows = embedding_rows(potential, Base::element_row_);
+  embedding_.assign(rows.begin(), rows.end());
 }
 
 template <class Real, class Sum>

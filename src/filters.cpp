@@ -71,29 +71,29 @@ SplineGrid spline_grid(const Potential &potential) {
   return {static_cast<int>(wanted), potential.cutoff / wanted};
 }
 
-template <class Real>
-ExactFilter<Real>::ExactFilter(const Potential &potential, int l, const Kernels<Real> &kernels) {
+std::vector<DenseWeights> filter_layers(const Potential &potential, int l, int multiple) {
   const int F = potential.channels, K = potential.number_of_radial_functions;
-  const int layer = potential.shared_filters ? 0 : l;
-  const std::string name = "filter." + std::to_string(layer);
-  const Blocks radial = {1, K, K + 1};  // of padded rows; what is padded need not be multiplied
+  const std::string name = "filter." + std::to_string(potential.shared_filters ? 0 : l);
+  const Blocks radial = {1, K, K + 1}, one = padded_blocks(1, F, multiple),
+               three = padded_blocks(3, F, multiple);
   if (potential.architecture == Architecture::PaiNN) {
-    DenseWeights dense =
-        DenseWeights::read(potential, name, padded_blocks(3, F), radial, {0, 1, 2});
+    DenseWeights dense = DenseWeights::read(potential, name, three, radial, {0, 1, 2});
     // (A g + b) fc: the bias belongs to function K, the cutoff.
     for (int o = 0; o < dense.outputs; ++o)
       dense.weights[static_cast<std::size_t>(o) * dense.inputs + K] = dense.bias[o];
     dense.bias.clear();
-    stack_.emplace_back(dense.with_interleaved_outputs(), kernels.panel);
-    return;
+    return {dense};
   }
-  stack_.emplace_back(DenseWeights::read(potential, name + ".0", padded_blocks(1, F), radial, {0}),
-                      kernels.panel);
   // The file's blocks are W_s, W_v, W_u; messages want those of xa = s, xb = 1 (along u) and p = v.
-  stack_.emplace_back(DenseWeights::read(potential, name + ".1", padded_blocks(3, F),
-                                         padded_blocks(1, F), {0, 2, 1})
-                          .with_interleaved_outputs(),
-                      kernels.panel);
+  return {DenseWeights::read(potential, name + ".0", one, radial, {0}),
+          DenseWeights::read(potential, name + ".1", three, one, {0, 2, 1})};
+}
+
+template <class Real>
+ExactFilter<Real>::ExactFilter(const Potential &potential, int l, const Kernels<Real> &kernels) {
+  std::vector<DenseWeights> layers = filter_layers(potential, l);
+  layers.back() = layers.back().with_interleaved_outputs();
+  for (const DenseWeights &layer : layers) stack_.emplace_back(layer, kernels.panel);
 }
 
 template <class Real>

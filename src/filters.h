@@ -29,12 +29,18 @@ class RadialFunctionSet {
 /// spacing.
 SplineGrid spline_grid(const Potential &potential);
 
+/// The dense layers on the radial functions that make layer l's filter: one (painn, whose bias
+/// belongs to function K, the cutoff) or two (mlff-distiller, with a SiLU between them). Outputs
+/// are [3][C], blocks in the order (Wa, Wb, Wc) that messages use, C padded to `multiple`; inputs
+/// are the K + 1 radial functions, unpadded.
+std::vector<DenseWeights> filter_layers(const Potential &potential, int l,
+                                        int multiple = kChannelBlock);
+
 /// Exact filters of one layer: a stack of one (painn) or two (mlff-distiller) dense layers on the
 /// radial functions.
 template <class Real>
 class ExactFilter {
  public:
-  /// Reads layer l's filter with its blocks in the order (Wa, Wb, Wc) that messages use.
   ExactFilter(const Potential &potential, int l, const Kernels<Real> &kernels);
 
   int stride() const { return stack_.back().view().outputs; }  ///< [3C]~

@@ -1,27 +1,12 @@
 #include "message_passing.h"
 
 #include <cmath>
-#include <string>
+
+#include "first_layer.h"
 
 namespace mlff {
 
 namespace {
-
-/// The caller's elements as rows of the embedding.
-std::vector<int> element_rows(const Potential &potential, const NetworkOptions &options) {
-  const std::vector<std::string> &names =
-      options.elements.empty() ? potential.elements : options.elements;
-  std::vector<int> rows;
-  for (const std::string &name : names) {
-    rows.push_back(potential.element_index(name));
-    if (rows.back() >= 0) continue;
-    std::string known;
-    for (const std::string &element : potential.elements) known += ' ' + element;
-    throw PotentialError(potential.file + ": elements: there is no element '" + name +
-                         "' in this potential; it knows:" + known);
-  }
-  return rows;
-}
 
 /// Rows [4C] to [4C]~, or back.
 template <class Real>
@@ -89,7 +74,7 @@ FilterRows<Real> MessagePassing<Real, Sum>::radial_rows(int row, Scratch &scratc
 
 template <class Real, class Sum>
 FilterRows<Real> MessagePassing<Real, Sum>::filter_rows(int l, int row, Direction direction,
-                                                    Scratch &scratch) const {
+                                                        Scratch &scratch) const {
   if (!exact_) return tables_[l - first_gathered()].rows();
   const ExactFilter<Real> &filter = exact_filters_[l - first_gathered()];
   const FilterRows<Real> radial = radial_rows(row, scratch);
@@ -177,9 +162,8 @@ void MessagePassing<Real, Sum>::message_adjoint(int l, const Block &block) {
   for (int k = 0; k < block.size; ++k) {
     const int row = block.begin + k;
     kernels_.message_adjoint(C_, filter_rows(l, row, Direction::Backward, scratch),
-                             edges_.count(row), edges_.edge(row),
-                             senders_[l].data() + 5 * C * row, features_bar,
-                             scratch.sender_bar.data() + 5 * C * k,
+                             edges_.count(row), edges_.edge(row), senders_[l].data() + 5 * C * row,
+                             features_bar, scratch.sender_bar.data() + 5 * C * k,
                              gradient_.data() + edges_.begin(row));
   }
   deinterleave(block.size, C_, features_bar + 4 * C * block.begin, scratch.features_bar.data());

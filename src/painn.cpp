@@ -1,25 +1,11 @@
 #include "painn.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 
+#include "first_layer.h"
+
 namespace mlff {
-
-namespace {
-
-double silu(double x) { return x / (1.0 + std::exp(-x)); }
-
-/// y = W x + b for one vector.
-std::vector<double> affine(const DenseWeights &dense, const std::vector<double> &x) {
-  std::vector<double> y(dense.bias);
-  for (int o = 0; o < dense.outputs; ++o)
-    for (int i = 0; i < dense.inputs; ++i)
-      y[o] += dense.weights[std::size_t(o) * dense.inputs + i] * x[i];
-  return y;
-}
-
-}  // namespace
 
 template <class Real, class Sum>
 PaiNN<Real, Sum>::PaiNN(const Potential &potential, const NetworkOptions &options)
@@ -52,43 +38,13 @@ void PaiNN<Real, Sum>::read_layer(const Potential &potential, int l) {
   layer.upd[1] = {DenseWeights::read(potential, "upd" + k + ".1", three, one, order), panel};
 }
 
-/// First layer: s_i += sum_z xa_z (A_a H_z), v_i += sum_z xb_z (A_b H_z) with the element sums H of
-/// the radial functions; xa_z A_a and xb_z A_b together are one dense layer each.
 template <class Real, class Sum>
 void PaiNN<Real, Sum>::read_first_layer(const Potential &potential) {
-  const int F = potential.channels, K = potential.number_of_radial_functions;
-  const Blocks one = padded_blocks(1, F), radial = {1, K, padded(K + 1)};
-  const DenseWeights phi0 = DenseWeights::read(potential, "phi.0.0", one, one, {0});
-  const DenseWeights phi1 =
-      DenseWeights::read(potential, "phi.0.1", padded_blocks(3, F), one, {0, 1});
-  const DenseWeights filter =
-      DenseWeights::read(potential, "filter.0", padded_blocks(3, F), radial, {0, 1});
-  DenseWeights scalar, vector;
-  scalar.inputs = vector.inputs = elements_ * radial.stride;
-  scalar.outputs = vector.outputs = C_;
-  scalar.weights.assign(std::size_t(C_) * scalar.inputs, 0.0);
-  vector.weights = scalar.weights;
-  embedding_.assign(std::size_t(elements_) * C_, Real(0));
-  const Tensor &table = potential.tensor("embedding");
-  for (int z = 0; z < elements_; ++z) {
-    std::vector<double> s(C_, 0.0);
-    std::copy_n(table.values.begin() + std::ptrdiff_t(Base::element_row_[z]) * F, F, s.begin());
-    std::copy(s.begin(), s.end(), embedding_.begin() + std::ptrdiff_t(z) * C_);
-    std::vector<double> hidden = affine(phi0, s);
-    for (double &h : hidden) h = silu(h);
-    const std::vector<double> x = affine(phi1, hidden);
-    for (int f = 0; f < C_; ++f)
-      for (int k = 0; k <= K; ++k) {
-        const auto weight = [&](int o) {
-          return k < K ? filter.weights[std::size_t(o) * filter.inputs + k] : filter.bias[o];
-        };
-        const std::size_t at = std::size_t(f) * scalar.inputs + z * radial.stride + k;
-        scalar.weights[at] = x[f] * weight(f);
-        vector.weights[at] = x[C_ + f] * weight(C_ + f);
-      }
-  }
-  first_scalar_ = {scalar, kernels_.panel};
-  first_vector_ = {vector, kernels_.panel};
+  const FirstLayer first(potential, Base::element_row_, kChannelBlock,
+                         padded(potential.number_of_radial_functions + 1));
+  embedding_.assign(first.embedding.begin(), first.embedding.end());
+  first_scalar_ = {first.scalar, kernels_.panel};
+  first_vector_ = {first.vector, kernels_.panel};
 }
 
 template <class Real, class Sum>

@@ -5,9 +5,9 @@
 
 namespace mlff {
 
-template <class Real>
-ReadOut<Real>::ReadOut(const Potential &potential, const Kernels<Real> &kernels) : offset_{0} {
-  Blocks inputs = padded_blocks(1, potential.channels);
+ReadOutWeights ReadOutWeights::read(const Potential &potential, int multiple) {
+  ReadOutWeights out;
+  Blocks inputs = padded_blocks(1, potential.channels, multiple);
   const auto has = [&](int k) {
     return potential.tensors.count("out." + std::to_string(k) + ".weight") > 0;
   };
@@ -15,16 +15,26 @@ ReadOut<Real>::ReadOut(const Potential &potential, const Kernels<Real> &kernels)
     const std::string name = "out." + std::to_string(k);
     if (!has(k + 1)) {
       const DenseWeights last = DenseWeights::read(potential, name, {1, 1, 1}, inputs, {0});
-      weights_ = last.weights;
-      bias_ = last.bias[0];
-      return;
+      out.weights = last.weights;
+      out.bias = last.bias[0];
+      return out;
     }
-    const Blocks outputs =
-        padded_blocks(1, static_cast<int>(potential.tensor(name + ".weight").shape[0]));
-    layers_.emplace_back(DenseWeights::read(potential, name, outputs, inputs, {0}), kernels.panel);
-    offset_.push_back(offset_.back() + 2 * outputs.total());
+    const int width = static_cast<int>(potential.tensor(name + ".weight").shape[0]);
+    const Blocks outputs = padded_blocks(1, width, multiple);
+    out.layers.push_back(DenseWeights::read(potential, name, outputs, inputs, {0}));
     inputs = outputs;
   }
+}
+
+template <class Real>
+ReadOut<Real>::ReadOut(const Potential &potential, const Kernels<Real> &kernels) : offset_{0} {
+  const ReadOutWeights read = ReadOutWeights::read(potential);
+  for (const DenseWeights &layer : read.layers) {
+    layers_.emplace_back(layer, kernels.panel);
+    offset_.push_back(offset_.back() + 2 * layer.outputs);
+  }
+  weights_ = read.weights;
+  bias_ = read.bias;
 }
 
 template <class Real>

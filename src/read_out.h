@@ -7,6 +7,15 @@
 
 namespace mlff {
 
+/// Its weights as the file has them: dense layers with a SiLU behind each, then the weighted sum.
+struct ReadOutWeights {
+  std::vector<DenseWeights> layers;
+  std::vector<double> weights;  ///< [inputs of the sum]
+  double bias = 0.0;
+  /// Widths are padded to `multiple`.
+  static ReadOutWeights read(const Potential &potential, int multiple = kChannelBlock);
+};
+
 template <class Real>
 class ReadOut {
  public:
