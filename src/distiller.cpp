@@ -1,5 +1,6 @@
 #include "distiller.h"
 
+#include <algorithm>
 #include <string>
 
 #include "first_layer.h"

@@ -1,5 +1,6 @@
 #include "message_passing.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "first_layer.h"

@@ -2,6 +2,7 @@
 // kernels' values against the equations written plainly.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "differences.h"

@@ -2,6 +2,7 @@
 // against central differences.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "differences.h"

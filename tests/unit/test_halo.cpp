@@ -2,6 +2,7 @@
 // periodic box, joined by a halo in memory. Everything must add up to what one process computes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <condition_variable>

@@ -1,6 +1,7 @@
 // What must hold for any energy surface and its forces, on every backend.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "backends.h"

@@ -1,6 +1,7 @@
 // The same bits each time, and trouble that is named before it spreads.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "backends.h"
