@@ -47,9 +47,18 @@ MLFF_FUNCTION void message(const Filter<Value> &w, const Scalar *u, const Sender
   for (int c = 0; c < 3; ++c) sum.v[c] += radial * u[c] + w.c * x.p[c];
 }
 
+/// Adjoint of an edge's filter, to be contracted with dW/dr; h is the adjoint of the receiver's
+/// features.
+template <class Value, class Scalar>
+MLFF_FUNCTION Filter<Value> filter_adjoint(const Scalar *u, const Sender<Value> &x,
+                                           const Features<Value> &h) {
+  const Value along = h.v[0] * u[0] + h.v[1] * u[1] + h.v[2] * u[2];
+  return {x.a * h.s, x.b * along, dot(x.p, h.v)};
+}
+
 /// Adjoint of message, gathered by the sender j: h is the adjoint of the receiver's features.
 /// x_bar sums the sender's adjoint over its edges, u_bar the adjoint of u over the channels;
-/// returned is the adjoint of the filter, to be contracted with dW/dr.
+/// returned is filter_adjoint.
 template <class Value, class Scalar>
 MLFF_FUNCTION Filter<Value> message_adjoint(const Filter<Value> &w, const Scalar *u,
                                             const Sender<Value> &x, const Features<Value> &h,
@@ -62,7 +71,7 @@ MLFF_FUNCTION Filter<Value> message_adjoint(const Filter<Value> &w, const Scalar
     x_bar.p[c] += w.c * h.v[c];
     u_bar[c] += radial * h.v[c];
   }
-  return {x.a * h.s, x.b * along, dot(x.p, h.v)};
+  return filter_adjoint(u, x, h);
 }
 
 /// Adjoint of p = xc v: returns that of xc and adds that of v.

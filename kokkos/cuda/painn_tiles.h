@@ -88,10 +88,13 @@ struct ReadOutLayers {
 
 /// The last layer, there and back: update, read-out, and the adjoints of both. features of the
 /// range become energies [centre] (file's unit, without E0) and features_bar [centre][4][C] as it
-/// is before the update.
+/// is before the update. scratch: what the update keeps, of turn_rows() rows.
 void turn(Stream stream, device::Range range, int C, float epsilon, const UpdateLayers &update,
           const UpdateAdjointLayers &update_adjoint, const ReadOutLayers &read_out,
-          const float *features, double *energies, float *features_bar);
+          const UpdateKept &scratch, const float *features, double *energies, float *features_bar);
+
+/// Rows of turn's scratch on the current device, however many atoms there are.
+int turn_rows();
 
 /// Adjoint of finish_layer: sender_bar [5][C] of the range and features_bar_in [centre][4][C], both
 /// at the beginning of layer l, become features_bar_out [centre][4][C] before the update of layer

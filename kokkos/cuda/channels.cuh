@@ -1,0 +1,53 @@
+// Four neighbouring channels: the share of one lane, moved 16 bytes at a time. The Value of
+// src/algebra.h on the device.
+#pragma once
+
+#include <cuda_runtime.h>
+
+namespace mlff::cuda {
+
+struct alignas(16) Channels {
+  float x, y, z, w;
+};
+
+__device__ __forceinline__ Channels operator*(Channels a, Channels b) {
+  return {a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w};
+}
+__device__ __forceinline__ Channels operator*(Channels a, float b) {
+  return {a.x * b, a.y * b, a.z * b, a.w * b};
+}
+__device__ __forceinline__ Channels operator*(float a, Channels b) { return b * a; }
+__device__ __forceinline__ Channels operator+(Channels a, Channels b) {
+  return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
+}
+__device__ __forceinline__ Channels operator-(Channels a, Channels b) {
+  return {a.x - b.x, a.y - b.y, a.z - b.z, a.w - b.w};
+}
+__device__ __forceinline__ void operator+=(Channels &a, Channels b) { a = a + b; }
+
+__device__ __forceinline__ float sum(Channels a) { return (a.x + a.y) + (a.z + a.w); }
+
+/// total + <a, b>
+__device__ __forceinline__ float add_dot(float total, Channels a, Channels b) {
+  return fmaf(a.x, b.x, fmaf(a.y, b.y, fmaf(a.z, b.z, fmaf(a.w, b.w, total))));
+}
+
+/// Where a row of `columns` numbers begins.
+__device__ __forceinline__ size_t row_of(int row, int columns) {
+  return static_cast<size_t>(row) * columns;
+}
+
+/// Reads what no thread writes during the kernel.
+__device__ __forceinline__ Channels gather(const float *from) {
+  const float4 a = __ldg(reinterpret_cast<const float4 *>(from));
+  return {a.x, a.y, a.z, a.w};
+}
+__device__ __forceinline__ Channels load(const float *from) {
+  const float4 a = *reinterpret_cast<const float4 *>(from);
+  return {a.x, a.y, a.z, a.w};
+}
+__device__ __forceinline__ void store(float *to, Channels a) {
+  *reinterpret_cast<float4 *>(to) = make_float4(a.x, a.y, a.z, a.w);
+}
+
+}  // namespace mlff::cuda

@@ -1,0 +1,318 @@
+// Channels are cut into slices whose part of the filter table fits in the shared memory of a
+// multiprocessor. A block holds one slice, and its warps take centres until none is left. A lane
+// has four channels, so that a narrow slice leaves room for several edges side by side in a warp.
+#include "message.h"
+
+#include <cuda_pipeline.h>
+
+#include <type_traits>
+
+#include "channels.cuh"
+#include "edge_batch.cuh"
+#include "launch.cuh"
+#include "../../src/algebra.h"
+
+namespace mlff::cuda {
+namespace {
+
+using device::EdgeGradient;
+using device::Edges;
+using device::Range;
+using device::SplineTable;
+
+/// What both kernels read.
+struct Step {
+  Edges<float> edges;
+  Range range;
+  Shares shares;
+  int C, slices;
+  SplineTable<float> table;
+};
+
+/// How a kernel is laid out. shared: the slice of the table lies in shared memory.
+template <int width, bool shared, int threads, int edges, int unroll>
+struct Layout {
+  static constexpr bool kShared = shared;
+  static constexpr int kWidth = width;              ///< channels of a slice
+  static constexpr int kLanes = width / 4;          ///< that an edge takes
+  static constexpr int kGroups = kWarp / kLanes;    ///< edges side by side
+  static constexpr int kUnroll = unroll;            ///< edges of a lane that are in flight
+  static constexpr int kStride = kGroups * unroll;  ///< edges of a warp that are in flight
+  static constexpr int kThreads = threads;
+  static constexpr int kBatch = edges;  ///< that are prepared together
+  static_assert(edges % kStride == 0, "batches are worked off in full strides");
+
+  /// Shared memory but for the table's slice, which follows it.
+  struct Shared {
+    EdgeBatch<edges> batch[threads / kWarp];
+    int counter;
+  };
+  static int shared_bytes(const SplineTable<float> &table) {
+    return sizeof(Shared) + (shared ? (table.intervals + 3) * 3 * width * sizeof(float) : 0);
+  }
+};
+
+/// A block's slice of the table, as one lane sees it.
+template <class Layout>
+class FilterSlice {
+ public:
+  __device__ FilterSlice(const SplineTable<float> &table, int C, int slice, float4 *shared)
+      : columns_(Layout::kShared ? Layout::kWidth : C) {
+    constexpr int kLanes = Layout::kLanes;
+    const float *from = table.coefficients + slice * Layout::kWidth;
+    if constexpr (Layout::kShared) {
+      for (int k = threadIdx.x; k < (table.intervals + 3) * 3 * kLanes; k += Layout::kThreads)
+        __pipeline_memcpy_async(shared + k, from + k / kLanes * C + k % kLanes * 4, 16);
+      __pipeline_commit();
+      __pipeline_wait_prior(0);
+    }
+    rows_ = (Layout::kShared ? reinterpret_cast<const float *>(shared) : from) +
+            lane_of_thread() % kLanes * 4;
+  }
+
+  /// One of the filter's blocks of channels at an edge.
+  __device__ __forceinline__ Channels value(int row, int block, float4 weights) const {
+    return weights.x * at(row, block) + weights.y * at(row + 1, block) +
+           weights.z * at(row + 2, block) + weights.w * at(row + 3, block);
+  }
+  /// The same; contracts the differences of the rows with the block's adjoint y and adds them to H.
+  __device__ __forceinline__ Channels value(int row, int block, float4 weights, Channels y,
+                                            float (&H)[3]) const {
+    const Channels c[4] = {at(row, block), at(row + 1, block), at(row + 2, block),
+                           at(row + 3, block)};
+    for (int m = 0; m < 3; ++m) H[m] = add_dot(H[m], y, c[m + 1] - c[m]);
+    return weights.x * c[0] + weights.y * c[1] + weights.z * c[2] + weights.w * c[3];
+  }
+
+ private:
+  __device__ __forceinline__ Channels at(int row, int block) const {
+    const float *coefficients = rows_ + (row * 3 + block) * columns_;
+    return Layout::kShared ? load(coefficients) : gather(coefficients);
+  }
+
+  const float *rows_;
+  int columns_;
+};
+
+/// What the threads of a block work with.
+template <class Layout>
+struct Worker {
+  const Step &step;
+  typename Layout::Shared &shared;
+  const int slice, group, channel;
+  const FilterSlice<Layout> filter;
+  const Centres centres;
+
+  __device__ Worker(const Step &step, void *memory)
+      : step(step),
+        shared(*static_cast<typename Layout::Shared *>(memory)),
+        slice(blockIdx.x % step.slices),
+        group(lane_of_thread() / Layout::kLanes),
+        channel(slice * Layout::kWidth + lane_of_thread() % Layout::kLanes * 4),
+        filter(step.table, step.C, slice, reinterpret_cast<float4 *>(&shared + 1)),
+        centres(step.shares, blockIdx.x / step.slices, &shared.counter) {
+    __syncthreads();
+  }
+
+  /// Calls visit(batch, k, e, end) until all edges of a centre were visited: those of this group
+  /// are e, e + kGroups, ..., kUnroll of them, in the batch from k on; beyond `end` they weigh
+  /// nothing.
+  template <class Visit>
+  __device__ __forceinline__ void visit_edges(int centre, const Visit &visit) const {
+    auto &batch = shared.batch[warp_of_thread()];
+    const int end = step.edges.offset[centre + 1];
+    for (int begin = step.edges.offset[centre]; begin < end; begin += Layout::kBatch) {
+      const int count = min(Layout::kBatch, end - begin);
+      batch.fill(step.edges, begin, count, step.table.inverse_spacing);
+      for (int k = 0; k < count; k += Layout::kStride)
+        visit(batch, k + group, begin + k + group, end);
+    }
+  }
+};
+
+__device__ __forceinline__ Sender<Channels> gather_sender(const float *x, int C) {
+  return {gather(x), gather(x + C), {gather(x + 2 * C), gather(x + 3 * C), gather(x + 4 * C)}};
+}
+__device__ __forceinline__ Features<Channels> gather_features(const float *h, int C) {
+  return {gather(h), {gather(h + C), gather(h + 2 * C), gather(h + 3 * C)}};
+}
+
+template <class Layout>
+__global__ void __launch_bounds__(Layout::kThreads, 1)
+    message_kernel(const Step step, const float *senders, const float *state, float *features) {
+  extern __shared__ float4 memory[];
+  const Worker<Layout> worker(step, memory);
+  const int C = step.C;
+  for (int i; (i = worker.centres.next()) >= 0;) {
+    const int centre = step.range.begin + i;
+    Features<Channels> sum = {};
+    worker.visit_edges(centre, [&](const auto &batch, int k, int, int) {
+      Sender<Channels> x[Layout::kUnroll];
+#pragma unroll
+      for (int s = 0; s < Layout::kUnroll; ++s)
+        x[s] = gather_sender(
+            senders + row_of(batch.neighbour(k + s * Layout::kGroups), 5 * C) + worker.channel, C);
+#pragma unroll
+      for (int s = 0; s < Layout::kUnroll; ++s) {
+        const int at = k + s * Layout::kGroups, row = batch.row(at);
+        const float4 w = batch.weights[at], edge = batch.u_neighbour[at];
+        const float u[3] = {edge.x, edge.y, edge.z};
+        mlff::message({worker.filter.value(row, 0, w), worker.filter.value(row, 1, w),
+                       worker.filter.value(row, 2, w)},
+                      u, x[s], sum);
+      }
+    });
+    sum_groups<Layout::kLanes>(sum.s);
+    for (int c = 0; c < 3; ++c) sum_groups<Layout::kLanes>(sum.v[c]);
+    if (worker.group == 0) {
+      const float *from = state + row_of(centre, 4 * C) + worker.channel;
+      float *to = features + row_of(i, 4 * C) + worker.channel;
+      store(to, load(from) + sum.s);
+      for (int c = 1; c <= 3; ++c) store(to + c * C, load(from + c * C) + sum.v[c - 1]);
+    }
+  }
+}
+
+/// Sums the gradients of a group's kUnroll edges over the slice's channels and writes them.
+template <class Layout>
+__device__ __forceinline__ void write_gradients(float (&parts)[4 * Layout::kUnroll], int e, int end,
+                                                EdgeGradient<float> *gradient, bool add) {
+  const float total = sum_within_group<Layout::kLanes>(parts);
+  const int part = lane_of_thread() % Layout::kLanes;
+  const int edge = e + part / 4 * Layout::kGroups;
+  if (part >= 4 * Layout::kUnroll || edge >= end) return;
+  float *to = reinterpret_cast<float *>(gradient + edge) + part % 4;
+  *to = add ? *to + total : total;
+}
+
+template <class Layout>
+__global__ void __launch_bounds__(Layout::kThreads, 1)
+    message_adjoint_kernel(const Step step, const float *senders, const float *features_bar,
+                           float *sender_bar, EdgeGradient<float> *gradient, size_t stride,
+                           bool add) {
+  extern __shared__ float4 memory[];
+  const Worker<Layout> worker(step, memory);
+  const int C = step.C;
+  for (int i; (i = worker.centres.next()) >= 0;) {
+    const int centre = step.range.begin + i;
+    const Sender<Channels> x = gather_sender(senders + row_of(centre, 5 * C) + worker.channel, C);
+    Sender<Channels> x_bar = {};
+    worker.visit_edges(centre, [&](const auto &batch, int k, int e, int end) {
+      Features<Channels> h[Layout::kUnroll];
+#pragma unroll
+      for (int s = 0; s < Layout::kUnroll; ++s)
+        h[s] = gather_features(
+            features_bar + row_of(batch.neighbour(k + s * Layout::kGroups), 4 * C) + worker.channel,
+            C);
+      float parts[4 * Layout::kUnroll];
+#pragma unroll
+      for (int s = 0; s < Layout::kUnroll; ++s) {
+        const int at = k + s * Layout::kGroups, row = batch.row(at);
+        const float4 w = batch.weights[at], slope = batch.slopes_row[at],
+                     edge = batch.u_neighbour[at];
+        // The message went to the neighbour, from where this atom is seen along -u.
+        const float u[3] = {-edge.x, -edge.y, -edge.z};
+        const Filter<Channels> y = filter_adjoint(u, x, h[s]);
+        float H[3] = {};
+        const Filter<Channels> filter = {worker.filter.value(row, 0, w, y.a, H),
+                                         worker.filter.value(row, 1, w, y.b, H),
+                                         worker.filter.value(row, 2, w, y.c, H)};
+        Channels u_bar[3] = {};
+        message_adjoint(filter, u, x, h[s], x_bar, u_bar);
+        for (int c = 0; c < 3; ++c) parts[4 * s + c] = -sum(u_bar[c]);
+        parts[4 * s + 3] = slope.x * H[0] + slope.y * H[1] + slope.z * H[2];
+      }
+      write_gradients<Layout>(parts, e, end, gradient + worker.slice * stride, add);
+    });
+    sum_groups<Layout::kLanes>(x_bar.a);
+    sum_groups<Layout::kLanes>(x_bar.b);
+    for (int c = 0; c < 3; ++c) sum_groups<Layout::kLanes>(x_bar.p[c]);
+    if (worker.group == 0) {
+      float *to = sender_bar + row_of(i, 5 * C) + worker.channel;
+      store(to, x_bar.a);
+      store(to + C, x_bar.b);
+      for (int c = 0; c < 3; ++c) store(to + (2 + c) * C, x_bar.p[c]);
+    }
+  }
+}
+
+/// Channels of a slice, and whether the slice's table fits in shared memory.
+struct Slicing {
+  int width;
+  bool shared;
+};
+
+template <int width, bool shared>
+using MessageLayout = Layout<width, shared, shared ? 768 : 256, 32, 1>;
+template <int width, bool shared>
+using AdjointLayout = Layout<width, shared, shared ? 512 : 256, 16, 2>;
+
+/// The widest slices that divide C and fit; if none fits, the widest that divide it.
+Slicing slicing(const SplineTable<float> &table, int C) {
+  const auto fits = [&](auto width) {
+    const int bytes = std::max(MessageLayout<width, true>::shared_bytes(table),
+                               AdjointLayout<width, true>::shared_bytes(table));
+    return C % width == 0 && bytes <= multiprocessors().shared_bytes;
+  };
+  if (fits(std::integral_constant<int, 128>())) return {128, true};
+  if (fits(std::integral_constant<int, 64>())) return {64, true};
+  if (fits(std::integral_constant<int, 32>())) return {32, true};
+  return {C % 128 == 0 ? 128 : C % 64 == 0 ? 64 : 32, false};
+}
+
+/// Calls launch(width, shared) with both as types.
+template <class Launch>
+void with_slicing(const Slicing &slicing, const Launch &launch) {
+  const auto with_width = [&](auto width) {
+    if (slicing.shared)
+      launch(width, std::true_type());
+    else
+      launch(width, std::false_type());
+  };
+  if (slicing.width == 128) with_width(std::integral_constant<int, 128>());
+  if (slicing.width == 64) with_width(std::integral_constant<int, 64>());
+  if (slicing.width == 32) with_width(std::integral_constant<int, 32>());
+}
+
+/// Centres that are handed out together.
+constexpr int kChunk = 8;
+
+template <class Layout, auto kernel, class... Arguments>
+void launch(Stream stream, Step step, Arguments... arguments) {
+  const int bytes = Layout::shared_bytes(step.table);
+  const int blocks = resident_blocks<kernel>(Layout::kThreads, bytes);
+  step.slices = step.C / Layout::kWidth;
+  step.shares = Shares::of(step.range.size, blocks / step.slices, kChunk);
+  kernel<<<step.shares.parts * step.slices, Layout::kThreads, bytes, stream>>>(step, arguments...);
+  check(cudaGetLastError());
+}
+
+}  // namespace
+
+int message_slices(const SplineTable<float> &table, int C) { return C / slicing(table, C).width; }
+
+void message(Stream stream, const Edges<float> &edges, Range range, int C,
+             const SplineTable<float> &table, const float *senders, const float *state,
+             float *features) {
+  if (range.size == 0) return;
+  with_slicing(slicing(table, C), [&](auto width, auto shared) {
+    using Layout = MessageLayout<width, shared>;
+    launch<Layout, message_kernel<Layout>>(stream, {edges, range, {}, C, 0, table}, senders, state,
+                                           features);
+  });
+}
+
+void message_adjoint(Stream stream, const Edges<float> &edges, Range range, int C,
+                     const SplineTable<float> &table, const float *senders,
+                     const float *features_bar, float *sender_bar, EdgeGradient<float> *gradient,
+                     std::size_t gradient_stride, bool add) {
+  if (range.size == 0) return;
+  with_slicing(slicing(table, C), [&](auto width, auto shared) {
+    using Layout = AdjointLayout<width, shared>;
+    launch<Layout, message_adjoint_kernel<Layout>>(stream, {edges, range, {}, C, 0, table}, senders,
+                                                   features_bar, sender_bar, gradient,
+                                                   gradient_stride, add);
+  });
+}
+
+}  // namespace mlff::cuda
