@@ -59,7 +59,8 @@ std::string text(double number) {
 
 // ---------------------------------------------------------------------- life
 
-PairMlffStudent::PairMlffStudent(LAMMPS *lmp) : Pair(lmp), halo_(*this, comm) {
+PairMlffStudent::PairMlffStudent(LAMMPS *lmp, std::string name)
+    : Pair(lmp), name_(std::move(name)), title_("Pair style " + name_), halo_(*this, comm) {
   single_enable = 0;
   restartinfo = 0;  // pair_style and pair_coeff are given again after read_restart
   one_coeff = 1;
@@ -99,7 +100,7 @@ void PairMlffStudent::collectively(Work &&work) {
   MPI_Bcast(&length, 1, MPI_INT, first, world);
   message.resize(length);
   MPI_Bcast(message.data(), length, MPI_CHAR, first, world);
-  error->all(FLERR, "Pair style mlff/student: " + message);
+  error->all(FLERR, title_ + ": " + message);
 }
 
 // ---------------------------------------------------------------------- pair_style
@@ -109,10 +110,10 @@ void PairMlffStudent::settings(int narg, char **arg) {
   for (int k = 0; k < narg; k += 2) {
     const std::string keyword = arg[k];
     if (keyword != "precision" && keyword != "filters" && keyword != "threads")
-      error->all(FLERR, "Unknown pair_style mlff/student keyword '" + keyword +
+      error->all(FLERR, "Unknown pair_style " + name_ + " keyword '" + keyword +
                             "'; known are: precision, filters, threads");
     if (k + 1 == narg)
-      error->all(FLERR, "Missing value of the pair_style mlff/student keyword '" + keyword + "'");
+      error->all(FLERR, "Missing value of the pair_style " + name_ + " keyword '" + keyword + "'");
     const std::string value = arg[k + 1];
     if (keyword == "precision") {
       if (value == "double")
@@ -122,7 +123,7 @@ void PairMlffStudent::settings(int narg, char **arg) {
       else if (value == "single")
         given.precision = Precision::Single;
       else
-        error->all(FLERR, "Unknown pair_style mlff/student precision '" + value +
+        error->all(FLERR, "Unknown pair_style " + name_ + " precision '" + value +
                               "'; known are: double, mixed, single");
     } else if (keyword == "filters") {
       if (value == "exact")
@@ -130,12 +131,12 @@ void PairMlffStudent::settings(int narg, char **arg) {
       else if (value == "spline")
         given.filters = Filters::Spline;
       else
-        error->all(FLERR, "Unknown pair_style mlff/student filters '" + value +
+        error->all(FLERR, "Unknown pair_style " + name_ + " filters '" + value +
                               "'; known are: exact, spline");
     } else {
       given.threads = utils::is_integer(value) ? std::atoi(value.c_str()) : 0;
       if (given.threads < 1)
-        error->all(FLERR, "Wrong number of pair_style mlff/student threads '" + value +
+        error->all(FLERR, "Wrong number of pair_style " + name_ + " threads '" + value +
                               "'; it must be a whole number above zero");
     }
   }
@@ -147,16 +148,15 @@ void PairMlffStudent::settings(int narg, char **arg) {
 
 void PairMlffStudent::coeff(int narg, char **arg) {
   if (narg < 3 || std::strcmp(arg[0], "*") != 0 || std::strcmp(arg[1], "*") != 0)
-    error->all(FLERR,
-               "Incorrect pair_coeff for pair style mlff/student; expected: "
-               "pair_coeff * * FILE and the element of each atom type");
+    error->all(FLERR, "Incorrect pair_coeff for pair style " + name_ +
+                          "; expected: pair_coeff * * FILE and the element of each atom type");
   const int given = narg - 3;
   if (given != atom->ntypes)
-    error->all(FLERR, "Pair style mlff/student: pair_coeff names " + std::to_string(given) +
+    error->all(FLERR, title_ + ": pair_coeff names " + std::to_string(given) +
                           " elements, but there are " + std::to_string(atom->ntypes) +
                           " atom types; give the element of each type, in the order of the types");
   if (!allocated) allocate();
-  network_.reset();
+  cutoff_.reset();
   set_flags();
   load_potential(arg[2]);
   map_types(arg + 3);
@@ -169,7 +169,7 @@ void PairMlffStudent::coeff(int narg, char **arg) {
 void PairMlffStudent::set_flags() {
   for (int i = 1; i <= atom->ntypes; ++i)
     for (int j = i; j <= atom->ntypes; ++j)
-      setflag[i][j] = network_ && element_of_type_[i] >= 0 && element_of_type_[j] >= 0;
+      setflag[i][j] = cutoff_ && element_of_type_[i] >= 0 && element_of_type_[j] >= 0;
 }
 
 std::string PairMlffStudent::read_file(const std::string &file) {
@@ -239,22 +239,20 @@ void PairMlffStudent::map_types(char **symbols) {
     const std::string symbol = symbols[type - 1];
     if (symbol == "NULL") {
       if (hybrid) continue;
-      error->all(FLERR, "Pair style mlff/student: atom type " + std::to_string(type) +
+      error->all(FLERR, title_ + ": atom type " + std::to_string(type) +
                             " is NULL, but only pair_style hybrid can give it to another style; "
                             "name its element");
     }
     if (potential_->element_index(symbol) < 0)
-      error->all(FLERR, "Pair style mlff/student: element '" + symbol + "' of atom type " +
-                            std::to_string(type) + " is not in " + potential_->file +
+      error->all(FLERR, title_ + ": element '" + symbol + "' of atom type " + std::to_string(type) +
+                            " is not in " + potential_->file +
                             ", which has: " + joined(potential_->elements));
     const auto known = std::find(elements_.begin(), elements_.end(), symbol);
     element_of_type_[type] = static_cast<int>(known - elements_.begin());
     if (known == elements_.end()) elements_.push_back(symbol);
   }
   if (elements_.empty())
-    error->all(
-        FLERR,
-        "Pair style mlff/student: every atom type is NULL; name the element of at least one");
+    error->all(FLERR, title_ + ": every atom type is NULL; name the element of at least one");
 }
 
 NetworkOptions PairMlffStudent::network_options() const {
@@ -268,47 +266,56 @@ NetworkOptions PairMlffStudent::network_options() const {
   if (units == "real")
     options.energy_unit_in_eV = kcal_per_mol_in_eV;
   else if (units != "metal")
-    error->all(FLERR, "Pair style mlff/student does not know units " + units +
-                          "; use units metal or units real");
+    error->all(FLERR, title_ + " does not know units " + units + "; use units metal or units real");
   return options;
 }
 
 void PairMlffStudent::build_network() {
   const NetworkOptions options = network_options();
-  collectively([&] { network_ = Network::create(*potential_, options); });
+  collectively([&] { cutoff_ = create_network(options); });
   if (comm->me == 0) print_summary(options);
+}
+
+double PairMlffStudent::create_network(const NetworkOptions &options) {
+  network_ = Network::create(*potential_, options);
+  return network_->cutoff();
+}
+
+std::string PairMlffStudent::place(const NetworkOptions &options) const {
+  return std::string(mlff::name(options.isa)) + ", threads " + std::to_string(options.threads);
 }
 
 void PairMlffStudent::print_summary(const NetworkOptions &options) {
   const Potential &p = *potential_;
   std::ostringstream line;
-  line << "Pair style mlff/student: " << p.file << ": "
+  line << title_ << ": " << p.file << ": "
        << (p.architecture == Architecture::PaiNN ? "painn" : "mlff-distiller")
-       << ", F = " << p.channels << ", L = " << p.layers << ", cutoff " << network_->cutoff()
+       << ", F = " << p.channels << ", L = " << p.layers << ", cutoff " << *cutoff_
        << "; precision " << name(options.precision) << ", filters "
-       << (options.filters == Filters::Exact ? "exact" : "spline") << ", "
-       << mlff::name(options.isa) << ", threads " << options.threads << "\n";
+       << (options.filters == Filters::Exact ? "exact" : "spline") << ", " << place(options)
+       << "\n";
   utils::logmesg(lmp, line.str());
 }
 
 // ---------------------------------------------------------------------- start of a run
 
 void PairMlffStudent::init_style() {
-  if (!atom->tag_enable)
-    error->all(FLERR, "Pair style mlff/student needs atom IDs; leave out atom_modify id no");
+  if (!atom->tag_enable) error->all(FLERR, title_ + " needs atom IDs; leave out atom_modify id no");
   neighbor->add_request(this, NeighConst::REQ_FULL);
-  if (comm->nprocs > 1) halo_.reserve(network_->halo_bytes(), *force->pair);
+  if (comm->nprocs > 1) reserve_halo();
   const int types = atom->ntypes;
   given_.assign(types + 1, std::vector<char>(types + 1, 0));
   list_number_ = -1;
 }
 
+void PairMlffStudent::reserve_halo() { halo_.reserve(network_->halo_bytes(), *force->pair); }
+
 double PairMlffStudent::init_one(int i, int j) {
   if (setflag[std::min(i, j)][std::max(i, j)] == 0)
-    error->all(FLERR, "Pair style mlff/student: the elements of atom types " + std::to_string(i) +
-                          " and " + std::to_string(j) + " are not set by pair_coeff");
+    error->all(FLERR, title_ + ": the elements of atom types " + std::to_string(i) + " and " +
+                          std::to_string(j) + " are not set by pair_coeff");
   given_[i][j] = given_[j][i] = 1;
-  return network_->cutoff();
+  return *cutoff_;
 }
 
 double PairMlffStudent::memory_usage() {
@@ -325,6 +332,7 @@ void PairMlffStudent::compute(int eflag, int vflag) {
   ev_init(eflag, vflag);
   if (atoms_changed()) {
     refuse_incomplete_list();
+    note_atoms();
     find_owners();
   }
   element_.resize(total_);
@@ -343,12 +351,16 @@ bool PairMlffStudent::atoms_changed() const {
          total_ != atom->nlocal + atom->nghost;
 }
 
+void PairMlffStudent::note_atoms() {
+  list_number_ = neighbor->ncalls;
+  local_ = atom->nlocal;
+  total_ = atom->nlocal + atom->nghost;
+}
+
 // A network must see every pair of its atoms. Each way in which LAMMPS leaves pairs out is named.
 void PairMlffStudent::refuse_incomplete_list() const {
   const auto needs = [this](const std::string &reason) {
-    error->all(
-        FLERR,
-        "Pair style mlff/student needs every pair of its atoms within the cutoff, but " + reason);
+    error->all(FLERR, title_ + " needs every pair of its atoms within the cutoff, but " + reason);
   };
   const bool bonded = atom->molecular == Atom::TEMPLATE ||
                       atom->nbonds + atom->nangles + atom->ndihedrals + atom->nimpropers > 0;
@@ -382,9 +394,6 @@ void PairMlffStudent::refuse_incomplete_list() const {
 
 // Ghosts that are images of our own atoms, by their atom IDs.
 void PairMlffStudent::find_owners() {
-  list_number_ = neighbor->ncalls;
-  local_ = atom->nlocal;
-  total_ = atom->nlocal + atom->nghost;
   owner_.resize(total_);
   using TagAndAtom = std::pair<tagint, int>;
   std::vector<TagAndAtom> ours(local_);
@@ -441,12 +450,16 @@ void PairMlffStudent::add_results(const Results &results) {
   if (eflag_global) eng_vdwl += results.energy;
   if (vflag_global)
     for (int k = 0; k < 6; ++k) virial[k] += results.virial[k];
+  if (vflag_atom || cvflag_atom) add_atomic_virial(atomic_virial_.data());
+}
+
+void PairMlffStudent::add_atomic_virial(const double *atomic_virial) {
   if (cvflag_atom)
     for (int i = 0; i < local_; ++i)
-      for (int k = 0; k < 9; ++k) cvatom[i][k] += atomic_virial_[9 * i + k];
+      for (int k = 0; k < 9; ++k) cvatom[i][k] += atomic_virial[9 * i + k];
   if (!vflag_atom) return;
   for (int i = 0; i < local_; ++i) {
-    const double *w = &atomic_virial_[9 * i];  // xx yy zz xy xz yz yx zx zy
+    const double *w = atomic_virial + 9 * i;  // xx yy zz xy xz yz yx zx zy
     for (int k = 0; k < 3; ++k) {
       vatom[i][k] += w[k];
       vatom[i][3 + k] += 0.5 * (w[3 + k] + w[6 + k]);
@@ -456,12 +469,12 @@ void PairMlffStudent::add_results(const Results &results) {
 
 // The other processes may be waiting for our part of the halo, so one process ends them all.
 void PairMlffStudent::stop(const std::string &message) const {
-  const std::string text = "Pair style mlff/student: " + message;
+  const std::string text = title_ + ": " + message;
   if (comm->nprocs > 1) error->one(FLERR, text);
   error->all(FLERR, text);
 }
 
-std::string PairMlffStudent::describe(const NonFiniteError &trouble) const {
+std::string PairMlffStudent::describe(const NonFiniteError &trouble) {
   std::ostringstream out;
   out.precision(10);
   out << trouble.what() << " at step " << update->ntimestep;
@@ -472,8 +485,7 @@ std::string PairMlffStudent::describe(const NonFiniteError &trouble) const {
       << ", " << x[1] << ", " << x[2] << ")";
   double nearest = std::numeric_limits<double>::infinity();
   int neighbour = -1;
-  for (int k = 0; k < list->numneigh[i]; ++k) {
-    const int j = list->firstneigh[i][k] & NEIGHMASK;
+  for (const int j : neighbours_of(i)) {
     const double r = std::hypot(atom->x[j][0] - x[0], atom->x[j][1] - x[1], atom->x[j][2] - x[2]);
     if (r < nearest) nearest = r, neighbour = j;
   }
@@ -482,6 +494,12 @@ std::string PairMlffStudent::describe(const NonFiniteError &trouble) const {
         << nearest;
   out << ". Check the starting structure and the time step";
   return out.str();
+}
+
+std::vector<int> PairMlffStudent::neighbours_of(int i) const {
+  std::vector<int> neighbours(list->firstneigh[i], list->firstneigh[i] + list->numneigh[i]);
+  for (int &j : neighbours) j &= NEIGHMASK;
+  return neighbours;
 }
 
 // ---------------------------------------------------------------------- communication

@@ -21,7 +21,8 @@ namespace mlff {
 
 class PairMlffStudent : public LAMMPS_NS::Pair {
  public:
-  explicit PairMlffStudent(LAMMPS_NS::LAMMPS *lmp);
+  /// name: the style's, for messages.
+  explicit PairMlffStudent(LAMMPS_NS::LAMMPS *lmp, std::string name = "mlff/student");
   ~PairMlffStudent() override;
 
   void settings(int narg, char **arg) override;
@@ -35,6 +36,27 @@ class PairMlffStudent : public LAMMPS_NS::Pair {
   void unpack_forward_comm(int n, int first, double *buffer) override;
   int pack_reverse_comm(int n, int first, double *buffer) override;
   void unpack_reverse_comm(int n, int *atoms, double *buffer) override;
+
+ protected:
+  // What a style that computes elsewhere than on the host replaces, besides compute() and LAMMPS's
+  // communication.
+  virtual double create_network(const NetworkOptions &options);    // returns the cutoff
+  virtual std::string place(const NetworkOptions &options) const;  // where it runs, for the summary
+  virtual void reserve_halo();  // before a run on several processes
+  virtual std::string describe(const NonFiniteError &trouble);
+  virtual std::vector<int> neighbours_of(int atom) const;
+
+  // a step
+  bool atoms_changed() const;
+  void note_atoms();
+  void refuse_incomplete_list() const;
+  /// Adds to vatom and cvatom. atomic_virial: [local, 9]
+  void add_atomic_virial(const double *atomic_virial);
+  [[noreturn]] void stop(const std::string &message) const;
+
+  std::unique_ptr<Potential> potential_;
+  std::vector<int> element_of_type_;  // [types + 1] index into elements_ or -1
+  int local_ = -1, total_ = -1;       // atoms that the owners were found for
 
  private:
   struct Settings {
@@ -55,31 +77,26 @@ class PairMlffStudent : public LAMMPS_NS::Pair {
   void print_summary(const NetworkOptions &options);
 
   // a step
-  bool atoms_changed() const;
-  void refuse_incomplete_list() const;
   void find_owners();
   void evaluate(Results &results);
   void add_results(const Results &results);
-  [[noreturn]] void stop(const std::string &message) const;
-  std::string describe(const NonFiniteError &trouble) const;
 
   // Runs `work` before a run. Where it throws on any process, all of them stop with that one's
   // message.
   template <class Work>
   void collectively(Work &&work);
 
+  const std::string name_, title_;  // "mlff/student", "Pair style mlff/student"
   Settings settings_;
-  std::unique_ptr<Potential> potential_;
+  std::optional<double> cutoff_;  // the network's; empty: there is none
   std::unique_ptr<Network> network_;
   HaloLammps halo_;
   std::vector<std::string> elements_;  // distinct, in the order of the network's options
-  std::vector<int> element_of_type_;   // [types + 1] index into elements_ or -1
   std::vector<std::vector<char>>
       given_;  // [types + 1, types + 1] pairs of types that LAMMPS gives us
 
-  std::vector<int> element_, owner_;    // [total]
-  LAMMPS_NS::bigint list_number_ = -1;  // of the neighbour list that owner_ was made for
-  int local_ = -1, total_ = -1;
+  std::vector<int> element_, owner_;            // [total]
+  LAMMPS_NS::bigint list_number_ = -1;          // of the neighbour list that owner_ was made for
   std::vector<double> forces_, atomic_virial_;  // [total, 3], [total, 9]
 };
 
