@@ -1,0 +1,241 @@
+#include "device_message_passing.h"
+
+#include "first_layer.h"
+#include "forces.h"
+#include "instantiate.h"
+#include "messages.h"
+
+namespace mlff::device {
+
+template <class Real, class Sum, class Space>
+MessagePassing<Real, Sum, Space>::MessagePassing(const Potential &potential,
+                                                 const NetworkOptions &options,
+                                                 bool gathers_first_layer)
+    : C_(padded(potential.channels, kChannelPadding)),
+      layers_(potential.layers),
+      exact_(options.filters == Filters::Exact),
+      gathers_first_layer_(gathers_first_layer),
+      radial_columns_(padded(potential.number_of_radial_functions + 1, 8)),
+      element_row_(element_rows(potential, options)),
+      cutoff_(potential.cutoff),
+      energy_scale_(potential.energy_in_eV / options.energy_unit_in_eV),
+      length_scale_(options.length_unit_in_angstrom / potential.length_in_angstrom),
+      // The published code of the mlff-distiller guards against r = 0 so.
+      softening_(potential.architecture == Architecture::MlffDistiller
+                     ? 1e-8 / potential.length_in_angstrom
+                     : 0.0),
+      state_(layers_),
+      senders_(layers_) {
+  embedding_.assign(embedding_rows(potential, element_row_, kChannelPadding));
+  std::vector<double> atomic_energies;
+  for (const int row : element_row_)
+    atomic_energies.push_back(potential.tensor("atomic_energies").values[row]);
+  atomic_energies_.assign(atomic_energies);
+  typename EdgeList<Real, Space>::Options edges{cutoff_, length_scale_, softening_, 1.0, 0};
+  if (exact_) {
+    exact_filters_ = ExactFilters<Real, Space>(potential, first_gathered());
+  } else {
+    grid_ = spline_grid(potential);
+    edges.spacing = grid_.spacing;
+    edges.intervals = grid_.intervals;
+    if (!gathers_first_layer_)
+      radial_table_ = device_radial_table<Real, Space>(potential, radial_columns_, grid_);
+    for (int l = first_gathered(); l < layers_; ++l)
+      tables_.push_back(device_filter_table<Real, Space>(potential, l, grid_));
+  }
+  edges_ = EdgeList<Real, Space>(edges);
+}
+
+template <class Real, class Sum, class Space>
+Geometry<Real> MessagePassing<Real, Sum, Space>::geometry() const {
+  return {static_cast<Real>(edges_.options().spacing), static_cast<Real>(softening_)};
+}
+
+/// Ranges of atoms whose rows, and edges where filters are exact, there is room for at a time.
+template <class Real, class Sum, class Space>
+void MessagePassing<Real, Sum, Space>::cut_into_ranges() {
+  const int local = edges_.local_rows();
+  ranges_.clear();
+  if (!exact_) {
+    for (int begin = 0; begin < local; begin += kRangeRows)
+      ranges_.push_back({begin, std::min(kRangeRows, local - begin)});
+    return;
+  }
+  const std::vector<int> offset = edges_.host_offsets();
+  for (int begin = 0, end = 0; begin < local; begin = end) {
+    do {
+      ++end;
+    } while (end < local && end - begin < kRangeRows &&
+             offset[end + 1] - offset[begin] <= kRangeEdges);
+    ranges_.push_back({begin, end - begin});
+  }
+}
+
+template <class Real, class Sum, class Space>
+void MessagePassing<Real, Sum, Space>::prepare(const DeviceAtoms &atoms,
+                                               const DeviceNeighbourList &list) {
+  edges_.build(atoms, list, trouble_);
+  cut_into_ranges();
+  const int local = edges_.local_rows(), rows = edges_.rows();
+  std::size_t range = 0;
+  for (const Range &r : ranges_) range = std::max(range, std::size_t(r.size));
+  features_.reserve(4 * C_ * range);
+  sender_bar_.reserve(5 * C_ * range);
+  for (int l = first_gathered(); l < layers_; ++l) {
+    state_[l].reserve(std::size_t(4) * C_ * local);
+    senders_[l].reserve(std::size_t(5) * C_ * rows);
+  }
+  // The first of two layers that gather is the last one to write them.
+  const int buffers = layers_ - first_gathered() > 1 ? 2 : 1;
+  for (int k = 0; k < 2; ++k)
+    if (k < buffers || !gathers_first_layer_) features_bar_[k].reserve(std::size_t(4) * C_ * rows);
+  energy_.reserve(local);
+  gradient_.reserve(gradient_slices() * gradient_stride());
+  reverse_.reserve(edges_.capacity());
+  reserve(local, rows, static_cast<int>(range));
+}
+
+template <class Real, class Sum, class Space>
+void MessagePassing<Real, Sum, Space>::exchange(DeviceHalo *halo, Real *rows, int width) {
+  if (halo) halo->exchange(rows, width * sizeof(Real), edges_.row_of_atom());
+}
+
+template <class Real, class Sum, class Space>
+ExactRows<Real> MessagePassing<Real, Sum, Space>::exact_filters(int l, Range range) {
+  return exact_filters_.filter_rows(l, edges_.view(), range,
+                                    edges_.count(range.begin, range.begin + range.size));
+}
+
+template <class Real, class Sum, class Space>
+ExactRows<Real> MessagePassing<Real, Sum, Space>::exact_radial_functions(Range range) {
+  return exact_filters_.radial_rows(
+      edges_.view(), range, edges_.count(range.begin, range.begin + range.size), radial_columns_);
+}
+
+template <class Real, class Sum, class Space>
+void MessagePassing<Real, Sum, Space>::message(int l, Range range) {
+  const auto pass = [&](const auto &filters) {
+    device::message<Space>(edges_.view(), range, C_, filters, senders(l), state(l),
+                           features_.data());
+  };
+  if (exact_)
+    pass(exact_filters(l, range));
+  else
+    pass(SplineRows<Real>{tables_[l - first_gathered()].view()});
+}
+
+template <class Real, class Sum, class Space>
+void MessagePassing<Real, Sum, Space>::message_adjoint(int l, Range range) {
+  const auto pass = [&](const auto &filters) {
+    device::message_adjoint<Space>(edges_.view(), range, C_, filters, senders(l), features_bar(),
+                                   sender_bar_.data(), gradient(), adds_gradients());
+  };
+  if (exact_)
+    pass(exact_filters(l, range));
+  else
+    pass(SplineRows<Real>{tables_[l - first_gathered()].view()});
+}
+
+template <class Real, class Sum, class Space>
+void MessagePassing<Real, Sum, Space>::forward(DeviceHalo *halo) {
+  for (int l = 0; l < layers_; ++l) {
+    if (l > 0) exchange(halo, senders(l), 5 * C_);
+    for (const Range &range : ranges_) {
+      if (l == 0)
+        first_features(range);
+      else
+        message(l, range);
+      if (is_last(l))
+        turn(range);
+      else
+        finish_layer(l, range);
+    }
+  }
+}
+
+template <class Real, class Sum, class Space>
+void MessagePassing<Real, Sum, Space>::backward(DeviceHalo *halo) {
+  adds_gradients_ = false;
+  for (int l = layers_ - 1; l >= first_gathered(); --l) {
+    reading_ = 1 - reading_;
+    exchange(halo, features_bar(), 4 * C_);
+    for (const Range &range : ranges_) {
+      message_adjoint(l, range);
+      if (l > 0) finish_layer_adjoint(l - 1, range);
+    }
+    adds_gradients_ = true;
+  }
+  if (gathers_first_layer_) return;
+  reading_ = 1 - reading_;
+  for (const Range &range : ranges_) first_features_adjoint(range);
+}
+
+template <class Real, class Sum, class Space>
+void MessagePassing<Real, Sum, Space>::add_forces(DeviceResults &results) {
+  const Edges<Real> edges = edges_.view();
+  finish_gradients<Space>(edges, geometry(), gradient_slices(), gradient_stride(), gradient());
+  find_reverses<Space>(edges, geometry(), static_cast<Real>(cutoff_), reverse_.data());
+  const double scale = energy_scale_ * length_scale_;
+  sum_forces<Sum, Space>(edges, reverse_.data(), gradient(), edges_.atom_of_row(), energy_.data(),
+                         scale, trouble_.reporter(), results.forces);
+  if (edges_.rows() == edges_.local_rows()) return;
+  ghost_edges_.build(edges, edges_.rows());
+  if (results.forces)
+    ghost_edges_.add_forces(gradient(), edges_.atom_of_row(), scale, results.forces);
+  if (results.atomic_virial)
+    ghost_edges_.add_atomic_virials(edges, geometry(), gradient(), edges_.atom_of_row(),
+                                    energy_scale_, results.atomic_virial);
+}
+
+template <class Real, class Sum, class Space>
+void MessagePassing<Real, Sum, Space>::add_results(DeviceResults &results) {
+  const Edges<Real> edges = edges_.view();
+  if (results.atomic_energies)
+    scatter_energies<Space>(edges.rows, edges_.atom_of_row(), energy_.data(), energy_scale_,
+                            results.atomic_energies);
+  if (results.atomic_virial)
+    sum_atomic_virials<Space>(edges, geometry(), reverse_.data(), gradient(), edges_.atom_of_row(),
+                              energy_scale_, results.atomic_virial);
+  if (results.want_energy)
+    results.energy = energy_scale_ * sum_energies<Space>(edges.rows, energy_.data());
+  if (results.want_virial) {
+    const auto virial = sum_virial<Space>(edges, geometry(), gradient());
+    for (int k = 0; k < 6; ++k) results.virial[k] = energy_scale_ * virial.x[k];
+  }
+  if (!results.want_energy && !results.want_virial) return;
+  Kokkos::fence("mlff::results");
+  trouble_.check();
+}
+
+template <class Real, class Sum, class Space>
+void MessagePassing<Real, Sum, Space>::compute(const DeviceAtoms &atoms,
+                                               const DeviceNeighbourList &list, DeviceHalo *halo,
+                                               DeviceResults &results) {
+  trouble_.check();
+  prepare(atoms, list);
+  forward(halo);
+  backward(halo);
+  add_atomic_energies<Space>(edges_.local_rows(), edges_.view().element, atomic_energies_.data(),
+                             energy_.data());
+  add_forces(results);
+  add_results(results);
+}
+
+template <class Real, class Sum, class Space>
+std::size_t MessagePassing<Real, Sum, Space>::workspace_bytes() const {
+  std::size_t bytes = edges_.bytes() + features_.bytes() + sender_bar_.bytes() + energy_.bytes() +
+                      gradient_.bytes() + reverse_.bytes() + ghost_edges_.bytes() +
+                      exact_filters_.bytes() + own_bytes();
+  for (const Array<Real, Space> &rows : state_) bytes += rows.bytes();
+  for (const Array<Real, Space> &rows : senders_) bytes += rows.bytes();
+  for (const Array<Real, Space> &rows : features_bar_) bytes += rows.bytes();
+  return bytes;
+}
+
+#define MLFF_MESSAGE_PASSING(Space)                    \
+  template class MessagePassing<float, float, Space>;  \
+  template class MessagePassing<float, double, Space>; \
+  template class MessagePassing<double, double, Space>;
+MLFF_ON_EACH_SPACE(MLFF_MESSAGE_PASSING)
+
+}  // namespace mlff::device

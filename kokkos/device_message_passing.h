@@ -1,0 +1,114 @@
+// The network's schedule on the device: what both architectures share, see src/message_passing.h.
+#pragma once
+
+#include <vector>
+
+#include "device_filters.h"
+#include "device_network.h"
+#include "edge_list.h"
+#include "ghost_edges.h"
+
+namespace mlff::device {
+
+/// Forward through the layers, back through them, then forces; each step for all atoms, a range at
+/// a time. Between steps neighbours' rows are complete, on other processes too. Sum is the type
+/// that forces are summed in; energies and virials always in double.
+template <class Real, class Sum, class Space>
+class MessagePassing : public DeviceNetwork {
+ public:
+  /// gathers_first_layer: the first layer's messages are gathered like the others', not summed by
+  /// element; then its adjoint needs an exchange too.
+  MessagePassing(const Potential &potential, const NetworkOptions &options,
+                 bool gathers_first_layer);
+
+  void compute(const DeviceAtoms &atoms, const DeviceNeighbourList &list, DeviceHalo *halo,
+               DeviceResults &results) final;
+  double cutoff() const final { return cutoff_ / length_scale_; }
+  std::size_t halo_bytes() const final { return 5 * C_ * sizeof(Real); }
+  std::size_t workspace_bytes() const final;
+
+ protected:
+  /// features of the range behind the first message, from the elements' embeddings.
+  virtual void first_features(Range range) = 0;
+  /// Gradients of the first layer's edges from features_bar. Only called if the first layer is not
+  /// gathered.
+  virtual void first_features_adjoint(Range range) = 0;
+  /// Update of layer l and what its end sends: features of the range become state and senders of
+  /// layer l + 1.
+  virtual void finish_layer(int l, Range range) = 0;
+  /// Adjoint: sender_bar of the range and features_bar, both of layer l + 1, become next
+  /// features_bar, that before the update of layer l.
+  virtual void finish_layer_adjoint(int l, Range range) = 0;
+  /// The last layer, there and back: features of the range become energies and next features_bar.
+  virtual void turn(Range range) = 0;
+  /// features of the range = state of layer l + messages.
+  virtual void message(int l, Range range);
+  /// Adjoint: sender_bar of the range from features_bar, and gradients of the edges.
+  virtual void message_adjoint(int l, Range range);
+  /// Slices of channels that give the edges' gradients a part each.
+  virtual int gradient_slices() const { return 1; }
+  /// Makes room for `local` centres and `rows` rows altogether, of which `range` centres at a time.
+  virtual void reserve(int local, int rows, int range) = 0;
+  virtual std::size_t own_bytes() const = 0;
+
+  int first_gathered() const { return gathers_first_layer_ ? 0 : 1; }
+  bool is_last(int l) const { return l + 1 == layers_; }
+  /// Filter rows of layer l for the edges of a range, evaluated if they are exact.
+  ExactRows<Real> exact_filters(int l, Range range);
+  ExactRows<Real> exact_radial_functions(Range range);
+  /// Rows [width] of one of the arrays below, from a centre on.
+  Real *state(int l, int row = 0) const { return state_[l].data() + std::size_t(4) * C_ * row; }
+  Real *senders(int l, int row = 0) const { return senders_[l].data() + std::size_t(5) * C_ * row; }
+  Real *features_bar(int row = 0) const {
+    return features_bar_[reading_].data() + std::size_t(4) * C_ * row;
+  }
+  Real *next_features_bar(int row = 0) const {
+    return features_bar_[1 - reading_].data() + std::size_t(4) * C_ * row;
+  }
+  EdgeGradient<Real> *gradient() const { return gradient_.data(); }
+  std::size_t gradient_stride() const { return edges_.capacity(); }
+  /// Whether gradients are added to what another layer left.
+  bool adds_gradients() const { return adds_gradients_; }
+
+  const int C_, layers_;
+  const bool exact_, gathers_first_layer_;
+  const int radial_columns_;  ///< K + 1, padded
+  EdgeList<Real, Space> edges_;
+  std::vector<int> element_row_;                       ///< caller's element -> row of the embedding
+  Array<Real, Space> embedding_{"mlff::embedding"};    ///< [caller's elements, C]
+  Array<Real, Space> features_{"mlff::features"};      ///< [range, 4C]
+  Array<Real, Space> sender_bar_{"mlff::sender_bar"};  ///< [range, 5C]
+  Array<double, Space> energy_{"mlff::energy"};        ///< [local] file's unit
+  std::vector<Table<Real, Space>> tables_;             ///< [L - first_gathered()]
+  Table<Real, Space> radial_table_;
+  SplineGrid grid_;
+
+ private:
+  void prepare(const DeviceAtoms &atoms, const DeviceNeighbourList &list);
+  void cut_into_ranges();
+  void forward(DeviceHalo *halo);
+  void backward(DeviceHalo *halo);
+  void exchange(DeviceHalo *halo, Real *rows, int width);
+  void add_forces(DeviceResults &results);
+  void add_results(DeviceResults &results);
+  Geometry<Real> geometry() const;
+
+  /// Rows of a range, and edges of a range of exact filters, at most: bounds the work space.
+  static constexpr int kRangeRows = 1 << 17, kRangeEdges = 1 << 15;
+
+  const double cutoff_, energy_scale_, length_scale_, softening_;
+  Trouble trouble_;
+  std::vector<Range> ranges_;
+  ExactFilters<Real, Space> exact_filters_;
+  Array<double, Space> atomic_energies_{"mlff::atomic_energies"};  ///< [caller's elements]
+  std::vector<Array<Real, Space>> state_;    ///< [L] of [local, 4C]: at the layer's beginning
+  std::vector<Array<Real, Space>> senders_;  ///< [L] of [rows, 5C]
+  Array<Real, Space> features_bar_[2];       ///< [rows, 4C], read and written in turn
+  int reading_ = 0;
+  Array<EdgeGradient<Real>, Space> gradient_{"mlff::gradient"};  ///< [slices, edges]
+  bool adds_gradients_ = false;
+  Array<int, Space> reverse_{"mlff::reverse"};  ///< [edges]
+  GhostEdges<Real, Space> ghost_edges_;
+};
+
+}  // namespace mlff::device

@@ -1,0 +1,244 @@
+#include "edge_list.h"
+
+#include "instantiate.h"
+
+namespace mlff::device {
+
+namespace {
+
+/// What a kernel needs to visit the neighbours of a row.
+struct Candidates {
+  const double *positions;
+  const int *atom_of_row, *row_of_atom;
+  DeviceNeighbourList list;
+  double limit2;
+
+  struct Pair {
+    int neighbour;  ///< its row, or -1: not an edge
+    double d[3], r2;
+  };
+
+  KOKKOS_FORCEINLINE_FUNCTION int count(int row) const { return list.count[atom_of_row[row]]; }
+  /// The k-th candidate of a row.
+  KOKKOS_FORCEINLINE_FUNCTION Pair measure(int row, int k) const {
+    const std::size_t i = atom_of_row[row];
+    const std::size_t j =
+        list.neighbours[i * list.atom_stride + k * list.neighbour_stride] & list.mask;
+    Pair pair;
+    pair.neighbour = row_of_atom[j];
+    pair.r2 = 0;
+    for (int c = 0; c < 3; ++c) {
+      pair.d[c] = positions[3 * j + c] - positions[3 * i + c];
+      pair.r2 += pair.d[c] * pair.d[c];
+    }
+    if (!(pair.r2 < limit2)) pair.neighbour = -1;
+    return pair;
+  }
+};
+
+/// Rows of a choice of atoms: row_of_atom[atom(k)] = first + number of those chosen before k.
+template <class Space, class Atom>
+int number(int n, int first, const Atom &atom, int *row_of_atom, int *atom_of_row) {
+  int chosen = 0;
+  Kokkos::parallel_scan(
+      "mlff::number_rows", Kokkos::RangePolicy<Space>(0, n),
+      KOKKOS_LAMBDA(int k, int &before, bool final) {
+        const int i = atom(k);
+        if (i < 0) return;
+        if (final) {
+          row_of_atom[i] = first + before;
+          atom_of_row[first + before] = i;
+        }
+        ++before;
+      },
+      chosen);
+  return chosen;
+}
+
+/// The rows of centres, then of ghosts that others own; images share their owner's row.
+template <class Space>
+void number_all(const DeviceAtoms &atoms, const DeviceNeighbourList &list, int *row_of_atom,
+                int *atom_of_row, int &local_rows, int &rows) {
+  const int local = atoms.local;
+  const int *types = atoms.types, *element = atoms.element_of_type, *owner = atoms.owner;
+  const int *centre = list.centre;
+  for_each<Space>(
+      "mlff::forget_rows", atoms.total, KOKKOS_LAMBDA(std::size_t i) { row_of_atom[i] = -1; });
+  local_rows = number<Space>(
+      list.centres, 0,
+      KOKKOS_LAMBDA(int k) { return element[types[centre[k]]] >= 0 ? centre[k] : -1; }, row_of_atom,
+      atom_of_row);
+  rows = local_rows;
+  if (atoms.total == local || !owner) return;
+  rows += number<Space>(
+      atoms.total - local, local_rows,
+      KOKKOS_LAMBDA(int k) {
+        const int i = local + k;
+        return element[types[i]] >= 0 && owner[i] < 0 ? i : -1;
+      },
+      row_of_atom, atom_of_row);
+  for_each<Space>(
+      "mlff::image_rows", atoms.total - local, KOKKOS_LAMBDA(std::size_t k) {
+        const std::size_t i = local + k;
+        if (owner[i] >= 0 && element[types[i]] >= 0) row_of_atom[i] = row_of_atom[owner[i]];
+      });
+}
+
+template <class Space>
+void element_of_rows(int rows, const DeviceAtoms &atoms, const int *atom_of_row, int *element) {
+  const int *types = atoms.types, *element_of_type = atoms.element_of_type;
+  for_each<Space>(
+      "mlff::elements", rows,
+      KOKKOS_LAMBDA(std::size_t row) { element[row] = element_of_type[types[atom_of_row[row]]]; });
+}
+
+template <class Space>
+std::size_t sum_of_counts(int rows, const int *atom_of_row, const int *count) {
+  std::size_t total = 0;
+  Kokkos::parallel_reduce(
+      "mlff::candidates", Kokkos::RangePolicy<Space>(0, rows),
+      KOKKOS_LAMBDA(int row, std::size_t &sum) { sum += count[atom_of_row[row]]; }, total);
+  return total;
+}
+
+/// offset[row] = number of edges of the row, for now.
+template <class Space>
+void count_edges(int rows, const Candidates &candidates, Trouble::Reporter report, int *offset) {
+  for_rows<Space>(
+      "mlff::count_edges", rows, KOKKOS_LAMBDA(const Team<Space> &lanes, int row) {
+        int edges = 0;
+        Kokkos::parallel_reduce(
+            Kokkos::ThreadVectorRange(lanes, candidates.count(row)),
+            [&](int k, int &sum) {
+              const auto pair = candidates.measure(row, k);
+              if (pair.neighbour < 0) return;
+              if (!(pair.r2 > 0.0)) report(Trouble::SameSpot, candidates.atom_of_row[row]);
+              ++sum;
+            },
+            edges);
+        Kokkos::single(Kokkos::PerThread(lanes), [&] {
+          const double *x = candidates.positions + 3 * std::size_t(candidates.atom_of_row[row]);
+          if (!Kokkos::isfinite(x[0] + x[1] + x[2]))
+            report(Trouble::Position, candidates.atom_of_row[row]);
+          offset[row] = edges;
+        });
+      });
+}
+
+/// Numbers of edges become offsets.
+template <class Space>
+void add_up(int rows, int *offset) {
+  Kokkos::parallel_scan(
+      "mlff::offsets", Kokkos::RangePolicy<Space>(0, rows + 1),
+      KOKKOS_LAMBDA(int row, int &before, bool final) {
+        const int here = row < rows ? offset[row] : 0;
+        if (final) offset[row] = before;
+        before += here;
+      });
+}
+
+template <class Real, class Space>
+void place_edges(int rows, const Candidates &candidates,
+                 const typename EdgeList<Real, Space>::Options &o, const int *offset,
+                 int *neighbour, int *interval, Edge<Real> *edge) {
+  const double length_scale = o.length_scale, softening = o.softening;
+  const double inverse_spacing = o.intervals > 0 ? 1.0 / o.spacing : 1.0;
+  const int last = o.intervals > 0 ? o.intervals - 1 : 0;
+  for_rows<Space>(
+      "mlff::place_edges", rows, KOKKOS_LAMBDA(const Team<Space> &lanes, int row) {
+        const int begin = offset[row];
+        Kokkos::parallel_scan(Kokkos::ThreadVectorRange(lanes, candidates.count(row)),
+                              [&](int k, int &before, bool final) {
+                                const auto pair = candidates.measure(row, k);
+                                if (pair.neighbour < 0) return;
+                                if (final) {
+                                  const int at = begin + before;
+                                  const double r = Kokkos::sqrt(pair.r2) * length_scale;
+                                  const double scale = length_scale / (r + softening);
+                                  const double place = r * inverse_spacing;
+                                  const int cell = Kokkos::min(static_cast<int>(place), last);
+                                  neighbour[at] = pair.neighbour;
+                                  interval[at] = cell;
+                                  edge[at] = {{static_cast<Real>(pair.d[0] * scale),
+                                               static_cast<Real>(pair.d[1] * scale),
+                                               static_cast<Real>(pair.d[2] * scale)},
+                                              static_cast<Real>(place - cell)};
+                                }
+                                ++before;
+                              });
+      });
+}
+
+}  // namespace
+
+template <class Real, class Space>
+void EdgeList<Real, Space>::number_rows(const DeviceAtoms &atoms, const DeviceNeighbourList &list) {
+  row_of_atom_.reserve(atoms.total);
+  atom_.reserve(atoms.total);
+  element_.reserve(atoms.total);
+  number_all<Space>(atoms, list, row_of_atom_.data(), atom_.data(), local_rows_, rows_);
+  element_of_rows<Space>(rows_, atoms, atom_.data(), element_.data());
+  offset_.reserve(local_rows_ + 1);
+  candidates_ = sum_of_counts<Space>(local_rows_, atom_.data(), list.count);
+}
+
+template <class Real, class Space>
+void EdgeList<Real, Space>::reserve(std::size_t edges) {
+  neighbour_.reserve(edges);
+  interval_.reserve(edges);
+  edge_.reserve(edges);
+  capacity_ = neighbour_.view().extent(0);
+}
+
+template <class Real, class Space>
+void EdgeList<Real, Space>::build(const DeviceAtoms &atoms, const DeviceNeighbourList &list,
+                                  const Trouble &trouble) {
+  if (atoms.changed) number_rows(atoms, list);
+  const double limit = options_.cutoff / options_.length_scale;
+  const Candidates candidates{atoms.positions, atom_.data(), row_of_atom_.data(), list,
+                              limit * limit};
+  count_edges<Space>(local_rows_, candidates, trouble.reporter(), offset_.data());
+  add_up<Space>(local_rows_, offset_.data());
+  reserve(candidates_ <= kRoomForAll ? candidates_ : count(0, local_rows_));
+  place_edges<Real, Space>(local_rows_, candidates, options_, offset_.data(), neighbour_.data(),
+                           interval_.data(), edge_.data());
+}
+
+template <class Real, class Space>
+Edges<Real> EdgeList<Real, Space>::view() const {
+  return {local_rows_,      offset_.data(), neighbour_.data(),
+          interval_.data(), edge_.data(),   element_.data()};
+}
+
+template <class Real, class Space>
+int EdgeList<Real, Space>::count(int begin, int end) const {
+  int ends[2];
+  const int places[2] = {begin, end};
+  for (int k = 0; k < 2; ++k)
+    Kokkos::deep_copy(Kokkos::View<int, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(&ends[k]),
+                      Kokkos::subview(offset_.view(), places[k]));
+  return ends[1] - ends[0];
+}
+
+template <class Real, class Space>
+std::vector<int> EdgeList<Real, Space>::host_offsets() const {
+  std::vector<int> offsets(local_rows_ + 1);
+  Kokkos::deep_copy(
+      Kokkos::View<int *, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(offsets.data(),
+                                                                      offsets.size()),
+      Kokkos::subview(offset_.view(), std::make_pair(std::size_t(0), offsets.size())));
+  return offsets;
+}
+
+template <class Real, class Space>
+std::size_t EdgeList<Real, Space>::bytes() const {
+  return atom_.bytes() + element_.bytes() + row_of_atom_.bytes() + offset_.bytes() +
+         neighbour_.bytes() + interval_.bytes() + edge_.bytes();
+}
+
+#define MLFF_EDGE_LISTS(Space)           \
+  template class EdgeList<float, Space>; \
+  template class EdgeList<double, Space>;
+MLFF_ON_EACH_SPACE(MLFF_EDGE_LISTS)
+
+}  // namespace mlff::device

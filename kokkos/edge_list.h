@@ -1,0 +1,63 @@
+// The edges of a step on the device, see src/edges.h: pairs within the cutoff in both directions,
+// by centre.
+#pragma once
+
+#include "device_array.h"
+#include "device_network.h"
+#include "edges.h"
+#include "trouble.h"
+
+namespace mlff::device {
+
+/// Rows are numbered where atoms or neighbour lists change, edges are measured each step.
+template <class Real, class Space>
+class EdgeList {
+ public:
+  struct Options {
+    double cutoff = 0.0;  ///< file's length unit, as softening and spacing
+    double length_scale = 1.0;
+    double softening = 0.0;
+    double spacing = 1.0;  ///< of the spline tables
+    int intervals = 1;     ///< of the spline tables; 0: exact filters, t = r
+  };
+
+  EdgeList() = default;
+  explicit EdgeList(const Options &options) : options_(options) {}
+
+  /// Builds rows and edges. It waits for the device only where something changed, or where there
+  /// are too many candidates to make room for all of them.
+  void build(const DeviceAtoms &atoms, const DeviceNeighbourList &list, const Trouble &trouble);
+
+  int local_rows() const { return local_rows_; }
+  int rows() const { return rows_; }
+  const int *atom_of_row() const { return atom_.data(); }
+  const int *row_of_atom() const { return row_of_atom_.data(); }
+  Edges<Real> view() const;
+  /// Room there is for edges: no less than there are.
+  std::size_t capacity() const { return capacity_; }
+  /// The number of edges of the rows in [begin, end); waits for the device.
+  int count(int begin, int end) const;
+  /// Offsets [local_rows + 1]; waits for the device.
+  std::vector<int> host_offsets() const;
+  const Options &options() const { return options_; }
+  std::size_t bytes() const;
+
+ private:
+  void number_rows(const DeviceAtoms &atoms, const DeviceNeighbourList &list);
+  void count_candidates(const DeviceNeighbourList &list);
+  void reserve(std::size_t edges);
+
+  /// Up to so many candidates there is room for an edge each.
+  static constexpr std::size_t kRoomForAll = std::size_t(1) << 25;
+
+  Options options_;
+  int local_rows_ = 0, rows_ = 0;
+  std::size_t candidates_ = 0, capacity_ = 0;
+  Array<int, Space> atom_{"mlff::atom_of_row"}, element_{"mlff::element_of_row"};
+  Array<int, Space> row_of_atom_{"mlff::row_of_atom"};
+  Array<int, Space> offset_{"mlff::edges::offset"}, neighbour_{"mlff::edges::neighbour"};
+  Array<int, Space> interval_{"mlff::edges::interval"};
+  Array<Edge<Real>, Space> edge_{"mlff::edges::edge"};
+};
+
+}  // namespace mlff::device

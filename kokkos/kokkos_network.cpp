@@ -1,0 +1,159 @@
+// The device's network behind the host's interface.
+#include <vector>
+
+#include "device_array.h"
+#include "device_network.h"
+
+namespace mlff {
+
+namespace {
+
+using Space = Kokkos::DefaultExecutionSpace;
+
+/// Copies between the host and an array of the device.
+template <class T>
+class Mirror {
+ public:
+  std::vector<T> host;
+  void to_device() { device_.assign(host); }
+  void to_host() {
+    if (host.empty()) return;
+    const auto part = Kokkos::subview(device_.view(), std::make_pair(std::size_t(0), host.size()));
+    const auto mirror = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), part);
+    for (std::size_t k = 0; k < host.size(); ++k) host[k] = mirror(k);
+  }
+  T *data() const { return device_.data(); }
+
+ private:
+  device::Array<T, Space> device_{"mlff::mirror"};
+};
+
+/// A halo whose rows are on the host.
+class CopyingHalo : public DeviceHalo {
+ public:
+  CopyingHalo(Halo &halo, int total) : halo_(halo), row_of_atom_(total) {}
+
+  void exchange(void *rows, std::size_t row_bytes, const int *row_of_atom) override {
+    int most = -1;
+    if (!row_of_atom_.empty()) copy(row_of_atom_.data(), row_of_atom, row_of_atom_.size());
+    for (const int row : row_of_atom_) most = std::max(most, row);
+    const std::size_t words = (most + 1) * row_bytes / sizeof(double);
+    rows_.resize(words);
+    if (words > 0) copy(rows_.data(), static_cast<double *>(rows), words);
+    halo_.exchange(rows_.data(), row_bytes, row_of_atom_.data());
+    if (words > 0) copy_back(static_cast<double *>(rows), rows_.data(), words);
+  }
+
+ private:
+  template <class T, class MemorySpace>
+  using Unmanaged = Kokkos::View<T *, MemorySpace, Kokkos::MemoryUnmanaged>;
+
+  template <class T>
+  static void copy(T *host, const T *device, std::size_t n) {
+    Kokkos::deep_copy(Unmanaged<T, Kokkos::HostSpace>(host, n),
+                      Unmanaged<const T, Space::memory_space>(device, n));
+  }
+  template <class T>
+  static void copy_back(T *device, const T *host, std::size_t n) {
+    Kokkos::deep_copy(Unmanaged<T, Space::memory_space>(device, n),
+                      Unmanaged<const T, Kokkos::HostSpace>(host, n));
+  }
+
+  Halo &halo_;
+  std::vector<int> row_of_atom_;
+  std::vector<double> rows_;
+};
+
+class KokkosNetwork : public Network {
+ public:
+  KokkosNetwork(const Potential &potential, const NetworkOptions &options, DeviceKernels kernels)
+      : network_(create_device_network<Space>(potential, options, kernels)) {
+    const std::size_t elements =
+        options.elements.empty() ? potential.elements.size() : options.elements.size();
+    for (std::size_t k = 0; k <= elements; ++k) element_of_type_.host.push_back(int(k) - 1);
+    element_of_type_.to_device();
+  }
+
+  void compute(const Atoms &atoms, const NeighbourList &list, Halo *halo,
+               Results &results) override {
+    copy_in(atoms, list, results);
+    DeviceAtoms device_atoms{atoms.local,
+                             atoms.total,
+                             positions_.data(),
+                             types_.data(),
+                             element_of_type_.data(),
+                             atoms.owner ? owner_.data() : nullptr,
+                             true};
+    DeviceNeighbourList device_list{
+        list.centres, centre_.data(), count_.data(), neighbours_.data(), stride_, 1, list.mask};
+    DeviceResults device_results;
+    device_results.want_energy = true;
+    device_results.want_virial = results.want_virial;
+    if (results.forces) device_results.forces = forces_.data();
+    if (results.atomic_energies) device_results.atomic_energies = energies_.data();
+    if (results.atomic_virial) device_results.atomic_virial = virial_.data();
+    if (halo) {
+      CopyingHalo device_halo(*halo, atoms.total);
+      network_->compute(device_atoms, device_list, &device_halo, device_results);
+    } else {
+      network_->compute(device_atoms, device_list, nullptr, device_results);
+    }
+    results.energy = device_results.energy;
+    std::copy_n(device_results.virial, 6, results.virial);
+    copy_out(atoms.total, results);
+  }
+  double cutoff() const override { return network_->cutoff(); }
+  std::size_t halo_bytes() const override { return network_->halo_bytes(); }
+  std::size_t workspace_bytes() const override { return network_->workspace_bytes(); }
+
+ private:
+  void copy_in(const Atoms &atoms, const NeighbourList &list, const Results &results) {
+    const std::size_t total = atoms.total;
+    positions_.host.clear();
+    for (std::size_t i = 0; i < total; ++i)
+      positions_.host.insert(positions_.host.end(), atoms.positions[i], atoms.positions[i] + 3);
+    types_.host.assign(atoms.elements, atoms.elements + total);
+    for (int &type : types_.host) ++type;  // type 0: not ours
+    if (atoms.owner) owner_.host.assign(atoms.owner, atoms.owner + total);
+    centre_.host.assign(list.centre, list.centre + list.centres);
+    count_.host.assign(atoms.local, 0);
+    stride_ = 1;
+    for (const int i : centre_.host) {
+      count_.host[i] = list.count[i];
+      stride_ = std::max(stride_, std::size_t(list.count[i]));
+    }
+    neighbours_.host.assign(stride_ * atoms.local, 0);
+    for (const int i : centre_.host)
+      std::copy_n(list.neighbours[i], list.count[i], neighbours_.host.begin() + stride_ * i);
+    forces_.host.assign(results.forces ? 3 * total : 0, 0.0);
+    energies_.host.assign(results.atomic_energies ? total : 0, 0.0);
+    virial_.host.assign(results.atomic_virial ? 9 * total : 0, 0.0);
+    for (Mirror<int> *ints : {&types_, &owner_, &centre_, &count_, &neighbours_}) ints->to_device();
+    for (Mirror<double> *numbers : {&positions_, &forces_, &energies_, &virial_})
+      numbers->to_device();
+  }
+  void copy_out(std::size_t total, Results &results) {
+    for (Mirror<double> *numbers : {&forces_, &energies_, &virial_}) numbers->to_host();
+    for (std::size_t i = 0; i < total; ++i) {
+      for (int c = 0; results.forces && c < 3; ++c) results.forces[i][c] += forces_.host[3 * i + c];
+      if (results.atomic_energies) results.atomic_energies[i] += energies_.host[i];
+      for (int k = 0; results.atomic_virial && k < 9; ++k)
+        results.atomic_virial[i][k] += virial_.host[9 * i + k];
+    }
+  }
+
+  std::unique_ptr<DeviceNetwork> network_;
+  Mirror<int> element_of_type_, types_, owner_, centre_, count_, neighbours_;
+  Mirror<double> positions_, forces_, energies_, virial_;
+  std::size_t stride_ = 1;
+};
+
+}  // namespace
+
+std::unique_ptr<Network> create_kokkos_network(const Potential &potential,
+                                               const NetworkOptions &options,
+                                               DeviceKernels kernels) {
+  return std::make_unique<KokkosNetwork>(potential, options, kernels);
+}
+
+}  // namespace mlff
