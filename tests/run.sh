@@ -2,10 +2,12 @@
 # bash tests/run.sh: sets up like examples/quickstart.sh and runs all tests. Exit status 0: all passed.
 #   MLFF_TEST_TORCH=1   installs PyTorch (5 GB) for the tests of training; without, they run if it is there
 #   MLFF_FUZZ_SECONDS   length of the fuzz run (default 60; 0 leaves it out)
+#   MLFF_SID_ROOT       where Debian sid is kept for the Kokkos tests (see tests/kokkos.sh; empty leaves it out)
 #   CI=1                installs Clang for the fuzz run; without, it runs if Clang is there
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../examples/setup.sh"
 cd "$repository" || exit 1
+source tests/kokkos.sh
 
 builds=$repository/build/tests
 cores=$(nproc)
@@ -13,6 +15,7 @@ fuzz_seconds=${MLFF_FUZZ_SECONDS:-60}
 stages=()
 failures=0
 mkdir -p "$builds"
+rm -f "$builds"/*.log
 
 # stage NAME FUNCTION: runs it, keeps what it prints, notes its time and whether it passed.
 stage() {
@@ -99,6 +102,13 @@ elif ! fuzzer_works; then
 else
   stage "fuzzing" fuzz
 fi
+if [ ! -f kokkos/CMakeLists.txt ]; then
+  skip "Kokkos tests" "kokkos/ has no CMakeLists.txt yet"
+elif ! kokkos_is_installed && obstacle=$(obstacle_to_sid) && [ -n "$obstacle" ]; then
+  skip "Kokkos tests" "CMake finds no Kokkos, and $obstacle"
+else
+  stage "Kokkos tests" kokkos_tests
+fi
 "$venv/bin/python" -c 'import torch' 2>/dev/null ||
   skip "tests with PyTorch" "it is not installed; MLFF_TEST_TORCH=1 installs it"
 stage "pytest" python_tests
@@ -109,5 +119,7 @@ echo
 for log in unit_tests sanitized_unit_tests; do
   echo "ctest, ${log//_/ }: $(grep 'tests passed' "$builds/$log.log" || echo 'not run to the end')"
 done
+log=$builds/kokkos_tests.log
+[ ! -f "$log" ] || echo "Kokkos tests: $(grep '^\[  PASSED' "$log" || echo 'not run to the end')"
 echo "pytest: $(tail -n 1 "$builds/python_tests.log")"
 [ $failures -eq 0 ] || fail "$failures of the stages failed"
