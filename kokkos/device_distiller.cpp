@@ -8,8 +8,8 @@ namespace mlff::device {
 
 template <class Real, class Sum, class Space>
 MlffDistiller<Real, Sum, Space>::MlffDistiller(const Potential &potential,
-                                               const NetworkOptions &options)
-    : Base(potential, options, true), weights_(layers_), kept_(layers_), out_(potential) {
+                                               const NetworkOptions &options, DeviceKernels kernels)
+    : Base(potential, options, kernels, true), weights_(layers_), kept_(layers_), out_(potential) {
   const int F = potential.channels;
   const Blocks one = padded_blocks(1, F, kChannelPadding);
   const Blocks two = padded_blocks(2, F, kChannelPadding);

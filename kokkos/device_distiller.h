@@ -10,7 +10,7 @@ namespace mlff::device {
 template <class Real, class Sum, class Space>
 class MlffDistiller final : public MessagePassing<Real, Sum, Space> {
  public:
-  MlffDistiller(const Potential &potential, const NetworkOptions &options);
+  MlffDistiller(const Potential &potential, const NetworkOptions &options, DeviceKernels kernels);
 
  private:
   using Base = MessagePassing<Real, Sum, Space>;

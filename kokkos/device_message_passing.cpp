@@ -4,19 +4,37 @@
 #include "forces.h"
 #include "instantiate.h"
 #include "messages.h"
+#if defined(MLFF_CUDA)
+#include "cuda/message.h"
+#endif
 
 namespace mlff::device {
+
+namespace {
+
+/// Whether there are kernels written for CUDA.
+template <class Real, class Space>
+constexpr bool has_cuda() {
+#if defined(MLFF_CUDA)
+  return std::is_same_v<Space, Kokkos::Cuda> && std::is_same_v<Real, float>;
+#else
+  return false;
+#endif
+}
+
+}  // namespace
 
 template <class Real, class Sum, class Space>
 MessagePassing<Real, Sum, Space>::MessagePassing(const Potential &potential,
                                                  const NetworkOptions &options,
-                                                 bool gathers_first_layer)
+                                                 DeviceKernels kernels, bool gathers_first_layer)
     : C_(padded(potential.channels, kChannelPadding)),
       layers_(potential.layers),
-      exact_(options.filters == Filters::Exact),
       gathers_first_layer_(gathers_first_layer),
       radial_columns_(padded(potential.number_of_radial_functions + 1, 8)),
       element_row_(element_rows(potential, options)),
+      exact_(options.filters == Filters::Exact),
+      cuda_(has_cuda<Real, Space>() && !exact_ && kernels == DeviceKernels::Best),
       cutoff_(potential.cutoff),
       energy_scale_(potential.energy_in_eV / options.energy_unit_in_eV),
       length_scale_(options.length_unit_in_angstrom / potential.length_in_angstrom),
@@ -101,39 +119,87 @@ void MessagePassing<Real, Sum, Space>::exchange(DeviceHalo *halo, Real *rows, in
 }
 
 template <class Real, class Sum, class Space>
-ExactRows<Real> MessagePassing<Real, Sum, Space>::exact_filters(int l, Range range) {
-  return exact_filters_.filter_rows(l, edges_.view(), range,
-                                    edges_.count(range.begin, range.begin + range.size));
+template <class Visit>
+void MessagePassing<Real, Sum, Space>::with_filters(int l, Range range, const Visit &visit) {
+  if (exact_)
+    visit(exact_filters_.filter_rows(l, edges_.view(), range,
+                                     edges_.count(range.begin, range.begin + range.size)));
+  else
+    visit(SplineRows<Real>{tables_[l - first_gathered()].view()});
 }
 
 template <class Real, class Sum, class Space>
-ExactRows<Real> MessagePassing<Real, Sum, Space>::exact_radial_functions(Range range) {
-  return exact_filters_.radial_rows(
-      edges_.view(), range, edges_.count(range.begin, range.begin + range.size), radial_columns_);
+template <class Visit>
+void MessagePassing<Real, Sum, Space>::with_radial_functions(Range range, const Visit &visit) {
+  if (exact_)
+    visit(exact_filters_.radial_rows(edges_.view(), range,
+                                     edges_.count(range.begin, range.begin + range.size),
+                                     radial_columns_));
+  else
+    visit(SplineRows<Real>{radial_table_.view()});
+}
+
+template <class Real, class Sum, class Space>
+int MessagePassing<Real, Sum, Space>::gradient_slices() const {
+  if constexpr (has_cuda<Real, Space>())
+    if (cuda_ && !tables_.empty()) return cuda::message_slices(tables_[0].view(), C_);
+  return 1;
 }
 
 template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::message(int l, Range range) {
-  const auto pass = [&](const auto &filters) {
+  if constexpr (has_cuda<Real, Space>())
+    if (cuda_)
+      return cuda::message(Space().cuda_stream(), edges_.view(), range, C_,
+                           tables_[l - first_gathered()].view(), senders(l), state(l),
+                           features_.data());
+  with_filters(l, range, [&](const auto &filters) {
     device::message<Space>(edges_.view(), range, C_, filters, senders(l), state(l),
                            features_.data());
-  };
-  if (exact_)
-    pass(exact_filters(l, range));
-  else
-    pass(SplineRows<Real>{tables_[l - first_gathered()].view()});
+  });
 }
 
 template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::message_adjoint(int l, Range range) {
-  const auto pass = [&](const auto &filters) {
+  if constexpr (has_cuda<Real, Space>())
+    if (cuda_)
+      return cuda::message_adjoint(Space().cuda_stream(), edges_.view(), range, C_,
+                                   tables_[l - first_gathered()].view(), senders(l), features_bar(),
+                                   sender_bar_.data(), gradient_.data(), gradient_stride(),
+                                   adds_gradients_);
+  with_filters(l, range, [&](const auto &filters) {
     device::message_adjoint<Space>(edges_.view(), range, C_, filters, senders(l), features_bar(),
-                                   sender_bar_.data(), gradient(), adds_gradients());
-  };
-  if (exact_)
-    pass(exact_filters(l, range));
-  else
-    pass(SplineRows<Real>{tables_[l - first_gathered()].view()});
+                                   sender_bar_.data(), gradient_.data(), adds_gradients_);
+  });
+}
+
+template <class Real, class Sum, class Space>
+void MessagePassing<Real, Sum, Space>::sum_by_element(Range range, int stride, Real *sums) {
+  if constexpr (has_cuda<Real, Space>()) {
+    const int elements = static_cast<int>(element_row_.size());
+    if (cuda_ && cuda::element_sums_fit(radial_table_.view(), elements))
+      return cuda::element_sums(Space().cuda_stream(), edges_.view(), range, radial_table_.view(),
+                                elements, stride, sums);
+  }
+  with_radial_functions(range, [&](const auto &functions) {
+    element_sums<Space>(edges_.view(), range, functions, radial_columns_, stride, sums);
+  });
+}
+
+template <class Real, class Sum, class Space>
+void MessagePassing<Real, Sum, Space>::sum_by_element_adjoint(Range range, int stride,
+                                                              const Real *sums_bar) {
+  if constexpr (has_cuda<Real, Space>()) {
+    const int elements = static_cast<int>(element_row_.size());
+    if (cuda_ && cuda::element_sums_fit(radial_table_.view(), elements))
+      return cuda::element_sums_adjoint(Space().cuda_stream(), edges_.view(), range,
+                                        radial_table_.view(), elements, stride, sums_bar,
+                                        gradient_.data(), adds_gradients_);
+  }
+  with_radial_functions(range, [&](const auto &functions) {
+    element_sums_adjoint<Space>(edges_.view(), range, functions, radial_columns_, stride, sums_bar,
+                                gradient_.data(), adds_gradients_);
+  });
 }
 
 template <class Real, class Sum, class Space>
@@ -173,17 +239,18 @@ void MessagePassing<Real, Sum, Space>::backward(DeviceHalo *halo) {
 template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::add_forces(DeviceResults &results) {
   const Edges<Real> edges = edges_.view();
-  finish_gradients<Space>(edges, geometry(), gradient_slices(), gradient_stride(), gradient());
+  finish_gradients<Space>(edges, geometry(), gradient_slices(), gradient_stride(),
+                          gradient_.data());
   find_reverses<Space>(edges, geometry(), static_cast<Real>(cutoff_), reverse_.data());
   const double scale = energy_scale_ * length_scale_;
-  sum_forces<Sum, Space>(edges, reverse_.data(), gradient(), edges_.atom_of_row(), energy_.data(),
-                         scale, trouble_.reporter(), results.forces);
+  sum_forces<Sum, Space>(edges, reverse_.data(), gradient_.data(), edges_.atom_of_row(),
+                         energy_.data(), scale, trouble_.reporter(), results.forces);
   if (edges_.rows() == edges_.local_rows()) return;
   ghost_edges_.build(edges, edges_.rows());
   if (results.forces)
-    ghost_edges_.add_forces(gradient(), edges_.atom_of_row(), scale, results.forces);
+    ghost_edges_.add_forces(gradient_.data(), edges_.atom_of_row(), scale, results.forces);
   if (results.atomic_virial)
-    ghost_edges_.add_atomic_virials(edges, geometry(), gradient(), edges_.atom_of_row(),
+    ghost_edges_.add_atomic_virials(edges, geometry(), gradient_.data(), edges_.atom_of_row(),
                                     energy_scale_, results.atomic_virial);
 }
 
@@ -194,12 +261,12 @@ void MessagePassing<Real, Sum, Space>::add_results(DeviceResults &results) {
     scatter_energies<Space>(edges.rows, edges_.atom_of_row(), energy_.data(), energy_scale_,
                             results.atomic_energies);
   if (results.atomic_virial)
-    sum_atomic_virials<Space>(edges, geometry(), reverse_.data(), gradient(), edges_.atom_of_row(),
-                              energy_scale_, results.atomic_virial);
+    sum_atomic_virials<Space>(edges, geometry(), reverse_.data(), gradient_.data(),
+                              edges_.atom_of_row(), energy_scale_, results.atomic_virial);
   if (results.want_energy)
     results.energy = energy_scale_ * sum_energies<Space>(edges.rows, energy_.data());
   if (results.want_virial) {
-    const auto virial = sum_virial<Space>(edges, geometry(), gradient());
+    const auto virial = sum_virial<Space>(edges, geometry(), gradient_.data());
     for (int k = 0; k < 6; ++k) results.virial[k] = energy_scale_ * virial.x[k];
   }
   if (!results.want_energy && !results.want_virial) return;

@@ -18,7 +18,7 @@ class MessagePassing : public DeviceNetwork {
  public:
   /// gathers_first_layer: the first layer's messages are gathered like the others', not summed by
   /// element; then its adjoint needs an exchange too.
-  MessagePassing(const Potential &potential, const NetworkOptions &options,
+  MessagePassing(const Potential &potential, const NetworkOptions &options, DeviceKernels kernels,
                  bool gathers_first_layer);
 
   void compute(const DeviceAtoms &atoms, const DeviceNeighbourList &list, DeviceHalo *halo,
@@ -41,21 +41,20 @@ class MessagePassing : public DeviceNetwork {
   virtual void finish_layer_adjoint(int l, Range range) = 0;
   /// The last layer, there and back: features of the range become energies and next features_bar.
   virtual void turn(Range range) = 0;
-  /// features of the range = state of layer l + messages.
-  virtual void message(int l, Range range);
-  /// Adjoint: sender_bar of the range from features_bar, and gradients of the edges.
-  virtual void message_adjoint(int l, Range range);
-  /// Slices of channels that give the edges' gradients a part each.
-  virtual int gradient_slices() const { return 1; }
   /// Makes room for `local` centres and `rows` rows altogether, of which `range` centres at a time.
   virtual void reserve(int local, int rows, int range) = 0;
   virtual std::size_t own_bytes() const = 0;
 
   int first_gathered() const { return gathers_first_layer_ ? 0 : 1; }
   bool is_last(int l) const { return l + 1 == layers_; }
-  /// Filter rows of layer l for the edges of a range, evaluated if they are exact.
-  ExactRows<Real> exact_filters(int l, Range range);
-  ExactRows<Real> exact_radial_functions(Range range);
+  /// features of the range = state of layer l + messages.
+  void message(int l, Range range);
+  /// Adjoint: sender_bar of the range from features_bar, and gradients of the edges.
+  void message_adjoint(int l, Range range);
+  /// First layer's sums of the radial functions of the range: [4][stride], see element_sums.
+  void sum_by_element(Range range, int stride, Real *sums);
+  /// Adjoint: gradients of the edges.
+  void sum_by_element_adjoint(Range range, int stride, const Real *sums_bar);
   /// Rows [width] of one of the arrays below, from a centre on.
   Real *state(int l, int row = 0) const { return state_[l].data() + std::size_t(4) * C_ * row; }
   Real *senders(int l, int row = 0) const { return senders_[l].data() + std::size_t(5) * C_ * row; }
@@ -65,13 +64,9 @@ class MessagePassing : public DeviceNetwork {
   Real *next_features_bar(int row = 0) const {
     return features_bar_[1 - reading_].data() + std::size_t(4) * C_ * row;
   }
-  EdgeGradient<Real> *gradient() const { return gradient_.data(); }
-  std::size_t gradient_stride() const { return edges_.capacity(); }
-  /// Whether gradients are added to what another layer left.
-  bool adds_gradients() const { return adds_gradients_; }
 
   const int C_, layers_;
-  const bool exact_, gathers_first_layer_;
+  const bool gathers_first_layer_;
   const int radial_columns_;  ///< K + 1, padded
   EdgeList<Real, Space> edges_;
   std::vector<int> element_row_;                       ///< caller's element -> row of the embedding
@@ -79,9 +74,6 @@ class MessagePassing : public DeviceNetwork {
   Array<Real, Space> features_{"mlff::features"};      ///< [range, 4C]
   Array<Real, Space> sender_bar_{"mlff::sender_bar"};  ///< [range, 5C]
   Array<double, Space> energy_{"mlff::energy"};        ///< [local] file's unit
-  std::vector<Table<Real, Space>> tables_;             ///< [L - first_gathered()]
-  Table<Real, Space> radial_table_;
-  SplineGrid grid_;
 
  private:
   void prepare(const DeviceAtoms &atoms, const DeviceNeighbourList &list);
@@ -92,13 +84,26 @@ class MessagePassing : public DeviceNetwork {
   void add_forces(DeviceResults &results);
   void add_results(DeviceResults &results);
   Geometry<Real> geometry() const;
+  /// Filters of layer l, exact rows evaluated for the range.
+  template <class Visit>
+  void with_filters(int l, Range range, const Visit &visit);
+  template <class Visit>
+  void with_radial_functions(Range range, const Visit &visit);
+  /// Slices of channels that give the edges' gradients a part each.
+  int gradient_slices() const;
+  std::size_t gradient_stride() const { return edges_.capacity(); }
 
   /// Rows of a range, and edges of a range of exact filters, at most: bounds the work space.
   static constexpr int kRangeRows = 1 << 17, kRangeEdges = 1 << 15;
 
+  const bool exact_;
+  const bool cuda_;  ///< kernels written for CUDA take the message steps
   const double cutoff_, energy_scale_, length_scale_, softening_;
   Trouble trouble_;
   std::vector<Range> ranges_;
+  SplineGrid grid_;
+  std::vector<Table<Real, Space>> tables_;  ///< [L - first_gathered()]
+  Table<Real, Space> radial_table_;
   ExactFilters<Real, Space> exact_filters_;
   Array<double, Space> atomic_energies_{"mlff::atomic_energies"};  ///< [caller's elements]
   std::vector<Array<Real, Space>> state_;    ///< [L] of [local, 4C]: at the layer's beginning

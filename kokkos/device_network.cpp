@@ -3,7 +3,7 @@
 #include "device_distiller.h"
 #include "device_painn.h"
 #include "instantiate.h"
-#if defined(KOKKOS_ENABLE_CUDA)
+#if defined(MLFF_CUDA)
 #include "cuda/device_painn_cuda.h"
 #endif
 
@@ -15,14 +15,13 @@ template <class Real, class Sum, class Space>
 std::unique_ptr<DeviceNetwork> make(const Potential &potential, const NetworkOptions &options,
                                     DeviceKernels kernels) {
   if (potential.architecture != Architecture::PaiNN)
-    return std::make_unique<device::MlffDistiller<Real, Sum, Space>>(potential, options);
-#if defined(KOKKOS_ENABLE_CUDA)
+    return std::make_unique<device::MlffDistiller<Real, Sum, Space>>(potential, options, kernels);
+#if defined(MLFF_CUDA)
   if constexpr (std::is_same_v<Space, Kokkos::Cuda> && std::is_same_v<Real, float>)
     if (kernels == DeviceKernels::Best)
       if (auto network = device::create_painn_cuda<Sum>(potential, options)) return network;
 #endif
-  (void)kernels;
-  return std::make_unique<device::PaiNN<Real, Sum, Space>>(potential, options);
+  return std::make_unique<device::PaiNN<Real, Sum, Space>>(potential, options, kernels);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <string>
 
 #include "instantiate.h"
-#include "messages.h"
 #include "update.h"
 
 namespace mlff::device {
@@ -40,8 +39,9 @@ PaiNNWeights::PaiNNWeights(const Potential &potential, const std::vector<int> &e
 }
 
 template <class Real, class Sum, class Space>
-PaiNN<Real, Sum, Space>::PaiNN(const Potential &potential, const NetworkOptions &options)
-    : Base(potential, options, false),
+PaiNN<Real, Sum, Space>::PaiNN(const Potential &potential, const NetworkOptions &options,
+                               DeviceKernels kernels)
+    : Base(potential, options, kernels, false),
       epsilon_(static_cast<Real>(potential.epsilon)),
       sums_stride_(sums_stride(static_cast<int>(Base::element_row_.size()), Base::radial_columns_)),
       weights_(layers_),
@@ -91,16 +91,11 @@ typename PaiNN<Real, Sum, Space>::KeptRows PaiNN<Real, Sum, Space>::kept_rows(in
 
 template <class Real, class Sum, class Space>
 void PaiNN<Real, Sum, Space>::first_features(Range range) {
-  const Edges<Real> edges = Base::edges_.view();
-  const int columns = Base::radial_columns_, stride = sums_stride_;
-  if (Base::exact_)
-    element_sums<Space>(edges, range, Base::exact_radial_functions(range), columns, stride,
-                        sums_.data());
-  else
-    element_sums<Space>(edges, range, SplineRows<Real>{Base::radial_table_.view()}, columns, stride,
-                        sums_.data());
+  const int stride = sums_stride_;
+  Base::sum_by_element(range, stride, sums_.data());
   Real *features = Base::features_.data();
-  embed<Space>(range.size, C_, edges.element + range.begin, Base::embedding_.data(), features);
+  embed<Space>(range.size, C_, Base::edges_.view().element + range.begin, Base::embedding_.data(),
+               features);
   for (int c = 0; c < 4; ++c)
     dense<Space, Real>((c == 0 ? first_scalar_ : first_vector_).forward.view(), range.size,
                        {sums_.data() + c * stride, 4 * stride}, {features + c * C_, 4 * C_},
@@ -109,19 +104,13 @@ void PaiNN<Real, Sum, Space>::first_features(Range range) {
 
 template <class Real, class Sum, class Space>
 void PaiNN<Real, Sum, Space>::first_features_adjoint(Range range) {
-  const Edges<Real> edges = Base::edges_.view();
-  const int columns = Base::radial_columns_, stride = sums_stride_;
+  const int stride = sums_stride_;
   const Real *features_bar = Base::features_bar(range.begin);
   for (int c = 0; c < 4; ++c)
     dense<Space, Real>((c == 0 ? first_scalar_ : first_vector_).adjoint.view(), range.size,
                        {features_bar + c * C_, 4 * C_}, {sums_.data() + c * stride, 4 * stride},
                        Epilogue::Store);
-  if (Base::exact_)
-    element_sums_adjoint<Space>(edges, range, Base::exact_radial_functions(range), columns, stride,
-                                sums_.data(), Base::gradient(), Base::adds_gradients());
-  else
-    element_sums_adjoint<Space>(edges, range, SplineRows<Real>{Base::radial_table_.view()}, columns,
-                                stride, sums_.data(), Base::gradient(), Base::adds_gradients());
+  Base::sum_by_element_adjoint(range, stride, sums_.data());
 }
 
 template <class Real, class Sum, class Space>

@@ -28,7 +28,7 @@ int sums_stride(int elements, int radial_columns);
 template <class Real, class Sum, class Space>
 class PaiNN final : public MessagePassing<Real, Sum, Space> {
  public:
-  PaiNN(const Potential &potential, const NetworkOptions &options);
+  PaiNN(const Potential &potential, const NetworkOptions &options, DeviceKernels kernels);
 
  private:
   using Base = MessagePassing<Real, Sum, Space>;
