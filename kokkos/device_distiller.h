@@ -3,7 +3,7 @@
 
 #include "device_message_passing.h"
 #include "device_read_out.h"
-#include "update.h"
+#include "update_step.h"
 
 namespace mlff::device {
 

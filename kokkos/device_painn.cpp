@@ -3,7 +3,7 @@
 #include <string>
 
 #include "instantiate.h"
-#include "update.h"
+#include "update_step.h"
 
 namespace mlff::device {
 
