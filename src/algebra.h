@@ -38,6 +38,12 @@ MLFF_FUNCTION auto dot(const A *x, const B *y) {
   return x[0] * y[0] + x[1] * y[1] + x[2] * y[2];
 }
 
+/// sum += a b. Where Value is a vector of channels, a sum over them has an overload of its own.
+template <class Value>
+MLFF_FUNCTION void add_product(Value &sum, const Value &a, const Value &b) {
+  sum += a * b;
+}
+
 /// Message along an edge: s_i += xa Wa; v_i += xb Wb u + Wc p. u points from centre i to sender j.
 template <class Value, class Scalar>
 MLFF_FUNCTION void message(const Filter<Value> &w, const Scalar *u, const Sender<Value> &x,
@@ -59,17 +65,17 @@ MLFF_FUNCTION Filter<Value> filter_adjoint(const Scalar *u, const Sender<Value> 
 /// Adjoint of message, gathered by the sender j: h is the adjoint of the receiver's features.
 /// x_bar sums the sender's adjoint over its edges, u_bar the adjoint of u over the channels;
 /// returned is filter_adjoint.
-template <class Value, class Scalar>
+template <class Value, class Scalar, class Sum>
 MLFF_FUNCTION Filter<Value> message_adjoint(const Filter<Value> &w, const Scalar *u,
                                             const Sender<Value> &x, const Features<Value> &h,
-                                            Sender<Value> &x_bar, Value *u_bar) {
+                                            Sender<Value> &x_bar, Sum *u_bar) {
   const Value along = h.v[0] * u[0] + h.v[1] * u[1] + h.v[2] * u[2];
   const Value radial = w.b * x.b;
   x_bar.a += w.a * h.s;
   x_bar.b += w.b * along;
   for (int c = 0; c < 3; ++c) {
     x_bar.p[c] += w.c * h.v[c];
-    u_bar[c] += radial * h.v[c];
+    add_product(u_bar[c], radial, h.v[c]);
   }
   return filter_adjoint(u, x, h);
 }

@@ -2,6 +2,7 @@
 // gathered.
 #include "message.h"
 
+#include "channels.cuh"
 #include "edge_batch.cuh"
 #include "launch.cuh"
 
@@ -13,23 +14,7 @@ using device::Edges;
 using device::Range;
 using device::SplineTable;
 
-constexpr int kThreads = 256, kWarps = kThreads / kWarp, kChunk = 8;
-
-/// Between rows of the table in shared memory: an odd number of 16-byte words, so that rows begin
-/// in all banks.
-__host__ __device__ int padded_columns(const SplineTable<float> &radial) {
-  return radial.columns / 4 % 2 ? radial.columns : radial.columns + 4;
-}
-int table_floats(const SplineTable<float> &radial) {
-  return (radial.intervals + 3) * padded_columns(radial);
-}
-__device__ void copy_table(const SplineTable<float> &radial, float *to) {
-  const int words = radial.columns / 4, row_words = padded_columns(radial) / 4;
-  for (int k = threadIdx.x; k < (radial.intervals + 3) * words; k += kThreads)
-    reinterpret_cast<float4 *>(to)[k / words * row_words + k % words] =
-        __ldg(reinterpret_cast<const float4 *>(radial.coefficients) + k);
-}
-
+/// What both kernels read.
 struct Step {
   Edges<float> edges;
   Range range;
@@ -38,72 +23,120 @@ struct Step {
   int elements, stride;
 };
 
-// ---------------------------------------------------------------------------- sums
+/// The table of the radial functions in shared memory.
+struct RadialTable {
+  float *rows;
+  int row_stride;
 
-using Batch = EdgeBatch<kWarp>;
+  /// An odd number of 16-byte words, so that rows begin in all banks.
+  __host__ __device__ static int stride(const SplineTable<float> &radial) {
+    return radial.columns / 4 % 2 ? radial.columns : radial.columns + 4;
+  }
+  static int bytes(const SplineTable<float> &radial) {
+    return (radial.intervals + 3) * stride(radial) * sizeof(float);
+  }
+  /// To be followed by __syncthreads().
+  __device__ RadialTable(const SplineTable<float> &radial, void *memory)
+      : rows(static_cast<float *>(memory)), row_stride(stride(radial)) {
+    const int pieces = radial.columns / 4;
+    for (int k = threadIdx.x; k < (radial.intervals + 3) * pieces; k += blockDim.x)
+      store(rows + k / pieces * row_stride + k % pieces * 4, gather(radial.coefficients + 4 * k));
+  }
+};
 
-/// Shared memory of the sums but for their own and the table's, which follow it.
+constexpr int kSumsThreads = 512, kSumsWarps = kSumsThreads / kWarp;
+
+/// Shared memory but for the table and the sums, which follow it.
 struct SumsShared {
-  Batch batch[kWarps];
+  EdgeWeights<kWarp> batch[kSumsWarps];
   int counter;
 };
 int sums_bytes(const SplineTable<float> &radial, int elements) {
-  const int sums = kWarps * elements * 4 * radial.columns;
-  return sizeof(SumsShared) + (sums + table_floats(radial)) * sizeof(float);
+  const int sums = kSumsWarps * 4 * elements * radial.columns * sizeof(float);
+  return sizeof(SumsShared) + RadialTable::bytes(radial) + sums;
 }
 
-/// Adds the edges of the batch that `members` has a bit for: a lane has a column.
-__device__ __forceinline__ void add_edges(const Batch &batch, unsigned members, const float *table,
-                                          int row_stride, int column, float (&sum)[4]) {
-  while (members != 0) {
-    const int k = __ffs(members) - 1;
-    members &= members - 1;
-    const float4 w = batch.weights[k], u = batch.u_neighbour[k];
-    const float *c = table + batch.row(k) * row_stride + column;
+/// The lanes' edges in the order of their neighbours' elements. Lane r knows the r-th run of edges
+/// of one element: which, and where it ends.
+struct Runs {
+  int place;  ///< of this lane's edge
+  int count = 0;
+  int element = 0, end = 0;
+
+  __device__ __forceinline__ Runs(int edge_element, int edges) : place(lane_of_thread()) {
+    const int lane = lane_of_thread();
+    unsigned left = __ballot_sync(kAllLanes, lane < edges);
+    for (int placed = 0; left != 0; ++count) {
+      const int common = __shfl_sync(kAllLanes, edge_element, __ffs(left) - 1);
+      const unsigned members = left & __ballot_sync(kAllLanes, edge_element == common);
+      if (members >> lane & 1) place = placed + __popc(members & ((1u << lane) - 1));
+      placed += __popc(members);
+      if (lane == count) {
+        element = common;
+        end = placed;
+      }
+      left &= ~members;
+    }
+  }
+};
+
+/// Adds up edges begin to end - 1 of the batch, for one column of the table.
+__device__ __forceinline__ float4 sum_edges(const EdgeWeights<kWarp> &batch, int begin, int end,
+                                            const float *column, int row_stride) {
+  float4 sum = {0, 0, 0, 0};
+#pragma unroll 4
+  for (int k = begin; k < end; ++k) {
+    const float4 w = batch.weights[k], u = batch.u_row[k];
+    const float *c = column + batch.row(k);
     const float g =
         w.x * c[0] + w.y * c[row_stride] + w.z * c[2 * row_stride] + w.w * c[3 * row_stride];
-    sum[0] += g;
-    sum[1] += u.x * g;
-    sum[2] += u.y * g;
-    sum[3] += u.z * g;
+    sum.x += g;
+    sum.y += u.x * g;
+    sum.z += u.y * g;
+    sum.w += u.z * g;
   }
+  return sum;
 }
 
-__global__ void __launch_bounds__(kThreads) element_sums_kernel(const Step step, float *sums) {
+__global__ void __launch_bounds__(kSumsThreads, 3)
+    element_sums_kernel(const Step step, float *sums) {
   extern __shared__ float4 memory[];
   auto &shared = *reinterpret_cast<SumsShared *>(memory);
-  const int columns = step.radial.columns, width = step.elements * columns;
-  float *table = reinterpret_cast<float *>(&shared + 1);
-  const int row_stride = padded_columns(step.radial);
-  float *own = table + (step.radial.intervals + 3) * row_stride + warp_of_thread() * 4 * width;
-  copy_table(step.radial, table);
+  const RadialTable table(step.radial, &shared + 1);
   const Centres centres(step.shares, blockIdx.x, &shared.counter);
   __syncthreads();
 
-  Batch &batch = shared.batch[warp_of_thread()];
-  const int lane = lane_of_thread();
+  auto &batch = shared.batch[warp_of_thread()];
+  const int lane = lane_of_thread(), columns = step.radial.columns;
+  const int width = step.elements * columns;
+  float *own =
+      table.rows + (step.radial.intervals + 3) * table.row_stride + warp_of_thread() * 4 * width;
   for (int i; (i = centres.next()) >= 0;) {
     for (int k = lane; k < 4 * width; k += kWarp) own[k] = 0;
     const int centre = step.range.begin + i, end = step.edges.offset[centre + 1];
     for (int begin = step.edges.offset[centre]; begin < end; begin += kWarp) {
-      const int count = min(kWarp, end - begin);
-      batch.fill(step.edges, begin, count, step.radial.inverse_spacing);
-      const int element = lane < count ? step.edges.element[batch.neighbour(lane)] : -1;
-      // Edges of one element are summed in registers, then added to what shared memory has of it.
-      unsigned left = __ballot_sync(kAllLanes, lane < count);
-      while (left != 0) {
-        const int common = __shfl_sync(kAllLanes, element, __ffs(left) - 1);
-        const unsigned members = __ballot_sync(kAllLanes, element == common);
-        left &= ~members;
+      const int e = min(begin + lane, end - 1);
+      const Runs runs(step.edges.element[__ldg(step.edges.neighbour + e)], min(kWarp, end - begin));
+      const float4 edge = load_edge(step.edges, e);
+      __syncwarp();
+      batch.put(runs.place, edge, spline_weights(edge.w),
+                __ldg(step.edges.interval + e) * table.row_stride);
+      __syncwarp();
+      for (int r = 0, from = 0; r < runs.count; ++r) {
+        const int to = __shfl_sync(kAllLanes, runs.end, r);
+        float *of_element = own + __shfl_sync(kAllLanes, runs.element, r) * columns;
         for (int column = lane; column < columns; column += kWarp) {
-          float sum[4] = {};
-          add_edges(batch, members, table, row_stride, column, sum);
-          for (int c = 0; c < 4; ++c) own[c * width + common * columns + column] += sum[c];
+          const float4 sum = sum_edges(batch, from, to, table.rows + column, table.row_stride);
+          of_element[column] += sum.x;
+          of_element[column + width] += sum.y;
+          of_element[column + 2 * width] += sum.z;
+          of_element[column + 3 * width] += sum.w;
         }
+        from = to;
       }
     }
     __syncwarp();
-    float *to = sums + row_of(i, 4 * step.stride);
+    float *to = row_of(sums, i, 4 * step.stride);
     for (int c = 0; c < 4; ++c)
       for (int k = lane; k < step.stride; k += kWarp)
         to[c * step.stride + k] = k < width ? own[c * width + k] : 0;
@@ -111,39 +144,13 @@ __global__ void __launch_bounds__(kThreads) element_sums_kernel(const Step step,
   }
 }
 
-// ---------------------------------------------------------------------------- adjoint
+constexpr int kAdjointThreads = 256;
 
-int adjoint_bytes(const SplineTable<float> &radial) { return table_floats(radial) * sizeof(float); }
-
-/// The gradient of an edge; q points to its element's part of the centre's sums_bar.
-__device__ __forceinline__ float4 edge_gradient(const float *c, int row_stride, const float *q,
-                                                int q_stride, int columns, float4 edge,
-                                                float inverse_spacing) {
-  const float4 w = spline_weights(edge.w);
-  const float3 d = spline_slopes(edge.w, inverse_spacing);
-  float4 total = {0, 0, 0, 0};  // of dE/du and dE/dr
-  for (int k = 0; k < columns; k += 4) {
-    const Channels c0 = load(c + k), c1 = load(c + k + row_stride),
-                   c2 = load(c + k + 2 * row_stride), c3 = load(c + k + 3 * row_stride);
-    const Channels g = w.x * c0 + w.y * c1 + w.z * c2 + w.w * c3;
-    const Channels slope = d.x * (c1 - c0) + d.y * (c2 - c1) + d.z * (c3 - c2);
-    const Channels qx = gather(q + k + q_stride), qy = gather(q + k + 2 * q_stride),
-                   qz = gather(q + k + 3 * q_stride);
-    const Channels y = gather(q + k) + edge.x * qx + edge.y * qy + edge.z * qz;
-    total.x = add_dot(total.x, g, qx);
-    total.y = add_dot(total.y, g, qy);
-    total.z = add_dot(total.z, g, qz);
-    total.w = add_dot(total.w, y, slope);
-  }
-  return total;
-}
-
-/// A thread has an edge. The last row in [first, last) whose edges begin at or before `e` is the
-/// edge's centre.
+/// The centre, first <= centre < last, whose edges offset[centre] to offset[centre + 1] - 1 have e.
 __device__ __forceinline__ int centre_of_edge(const int *offset, int first, int last, int e) {
   while (last - first > 1) {
     const int middle = (first + last) / 2;
-    if (offset[middle] <= e)
+    if (__ldg(offset + middle) <= e)
       first = middle;
     else
       last = middle;
@@ -151,52 +158,71 @@ __device__ __forceinline__ int centre_of_edge(const int *offset, int first, int 
   return first;
 }
 
-__global__ void __launch_bounds__(kThreads)
+/// dE/du and dE/dr of an edge at the table's row c; q is what sums_bar of its centre has for the
+/// neighbour's element.
+__device__ __forceinline__ float4 edge_gradient(const float *c, int row_stride, const float *q,
+                                                int stride, int columns, float4 edge,
+                                                float inverse_spacing) {
+  const float4 w = spline_weights(edge.w);
+  const float3 slope = spline_slopes(edge.w, inverse_spacing);
+  float4 gradient = {0, 0, 0, 0};
+  for (int k = 0; k < columns; k += 4, c += 4, q += 4) {
+    const Channels q0 = gather(q), qx = gather(q + stride), qy = gather(q + 2 * stride),
+                   qz = gather(q + 3 * stride);
+    const Channels c0 = load(c), c1 = load(c + row_stride), c2 = load(c + 2 * row_stride),
+                   c3 = load(c + 3 * row_stride);
+    const Channels g = w.x * c0 + w.y * c1 + w.z * c2 + w.w * c3;
+    add_product(gradient.x, g, qx);
+    add_product(gradient.y, g, qy);
+    add_product(gradient.z, g, qz);
+    add_product(gradient.w, q0 + edge.x * qx + edge.y * qy + edge.z * qz,
+                slope.x * (c1 - c0) + slope.y * (c2 - c1) + slope.z * (c3 - c2));
+  }
+  return gradient;
+}
+
+/// A thread has an edge, a block the edges of neighbouring centres.
+__global__ void __launch_bounds__(kAdjointThreads, 4)
     element_sums_adjoint_kernel(const Step step, const float *sums_bar,
                                 EdgeGradient<float> *gradient, bool add) {
   extern __shared__ float4 memory[];
-  float *table = reinterpret_cast<float *>(memory);
-  copy_table(step.radial, table);
+  const RadialTable table(step.radial, memory);
   __syncthreads();
-  const int columns = step.radial.columns, row_stride = padded_columns(step.radial);
-  const int warps = gridDim.x * kWarps;
-  for (int chunk = blockIdx.x * kWarps + warp_of_thread(); chunk * kChunk < step.range.size;
-       chunk += warps) {
-    const int first = step.range.begin + chunk * kChunk;
-    const int last = min(first + kChunk, step.range.begin + step.range.size);
-    const int end = step.edges.offset[last];
-    for (int e = step.edges.offset[first] + lane_of_thread(); e < end; e += kWarp) {
-      const int centre = centre_of_edge(step.edges.offset, first, last, e);
-      const int element = step.edges.element[__ldg(step.edges.neighbour + e)];
-      const float4 edge = __ldg(reinterpret_cast<const float4 *>(step.edges.edge + e));
-      const float *q =
-          sums_bar + row_of(centre - step.range.begin, 4 * step.stride) + element * columns;
-      float4 total = edge_gradient(table + __ldg(step.edges.interval + e) * row_stride, row_stride,
-                                   q, step.stride, columns, edge, step.radial.inverse_spacing);
-      auto *to = reinterpret_cast<float4 *>(gradient + e);
-      if (add) {
-        const float4 old = *to;
-        total = {old.x + total.x, old.y + total.y, old.z + total.z, old.w + total.w};
-      }
-      *to = total;
+  const auto part_begin = [&](int part) {
+    return step.range.begin +
+           static_cast<int>(static_cast<long long>(step.range.size) * part / step.shares.parts);
+  };
+  const int first = part_begin(blockIdx.x), last = part_begin(blockIdx.x + 1);
+  const int end = step.edges.offset[last];
+  for (int e = step.edges.offset[first] + threadIdx.x; e < end; e += kAdjointThreads) {
+    const int i = centre_of_edge(step.edges.offset, first, last, e) - step.range.begin;
+    const int element = step.edges.element[__ldg(step.edges.neighbour + e)];
+    const float *q = row_of(sums_bar, i, 4 * step.stride) + element * step.radial.columns;
+    float4 part = edge_gradient(table.rows + __ldg(step.edges.interval + e) * table.row_stride,
+                                table.row_stride, q, step.stride, step.radial.columns,
+                                load_edge(step.edges, e), step.radial.inverse_spacing);
+    auto *to = reinterpret_cast<float4 *>(gradient + e);
+    if (add) {
+      const float4 old = *to;
+      part = {old.x + part.x, old.y + part.y, old.z + part.z, old.w + part.w};
     }
+    *to = part;
   }
 }
 
 }  // namespace
 
 bool element_sums_fit(const SplineTable<float> &radial, int elements) {
-  return std::max(sums_bytes(radial, elements), adjoint_bytes(radial)) <=
-         multiprocessors().shared_bytes;
+  return sums_bytes(radial, elements) <= multiprocessors().shared_bytes;
 }
 
 void element_sums(Stream stream, const Edges<float> &edges, Range range,
                   const SplineTable<float> &radial, int elements, int stride, float *sums) {
   if (range.size == 0) return;
   const int bytes = sums_bytes(radial, elements);
-  const int blocks = resident_blocks<element_sums_kernel>(kThreads, bytes);
-  const Shares shares = Shares::of(range.size, blocks, kChunk);
-  element_sums_kernel<<<shares.parts, kThreads, bytes, stream>>>(
+  const int blocks = resident_blocks<element_sums_kernel>(kSumsThreads, bytes);
+  const Shares shares = Shares::of(range.size, blocks);
+  element_sums_kernel<<<shares.parts, kSumsThreads, bytes, stream>>>(
       {edges, range, shares, radial, elements, stride}, sums);
   check(cudaGetLastError());
 }
@@ -205,10 +231,10 @@ void element_sums_adjoint(Stream stream, const Edges<float> &edges, Range range,
                           const SplineTable<float> &radial, int elements, int stride,
                           const float *sums_bar, EdgeGradient<float> *gradient, bool add) {
   if (range.size == 0) return;
-  const int bytes = adjoint_bytes(radial);
-  const int blocks = resident_blocks<element_sums_adjoint_kernel>(kThreads, bytes);
-  const Shares shares = Shares::of(range.size, blocks, kChunk);
-  element_sums_adjoint_kernel<<<shares.parts, kThreads, bytes, stream>>>(
+  const int bytes = RadialTable::bytes(radial);
+  const int blocks = resident_blocks<element_sums_adjoint_kernel>(kAdjointThreads, bytes);
+  const Shares shares = Shares::of(range.size, blocks);
+  element_sums_adjoint_kernel<<<shares.parts, kAdjointThreads, bytes, stream>>>(
       {edges, range, shares, radial, elements, stride}, sums_bar, gradient, add);
   check(cudaGetLastError());
 }

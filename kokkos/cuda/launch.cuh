@@ -47,21 +47,35 @@ int resident_blocks(int threads, int shared_bytes) {
   return blocks * multiprocessors().count;
 }
 
-/// How the centres of a range are shared out: in chunks of neighbours, which share what they read
-/// in the cache of their multiprocessor, round robin over the parts.
+/// How the centres of a range are shared out among parts: round robin in chunks of neighbours,
+/// which share what they read in the cache of their multiprocessor.
 struct Shares {
-  int size = 0, parts = 1, chunk = 1;
+  int size = 0, parts = 1;
+  int shift = 0;  ///< chunks of 2^shift centres
+  int most = 0;   ///< centres of a part, at most
 
-  /// As many parts as there are blocks, or as centres if these are fewer; each with the same number
-  /// of chunks of at most `largest` centres.
-  static Shares of(int size, int blocks, int largest) {
-    const auto ratio = [](int a, int b) { return (a + b - 1) / b; };
+  /// As many parts as there are blocks, or as centres if these are fewer; the largest chunks that
+  /// leave no part with much more than its share.
+  static Shares of(int size, int blocks) {
+    constexpr int kLargestShift = 3;
+    constexpr double kTolerance = 1.04;
     Shares s;
     s.size = size;
     s.parts = std::max(1, std::min(size, blocks));
-    s.chunk = ratio(ratio(size, s.parts), ratio(ratio(size, s.parts), largest));
+    s.shift = kLargestShift;
+    while (s.shift > 0 && s.most_of_a_part() > kTolerance * size / s.parts) --s.shift;
+    s.most = s.most_of_a_part();
     return s;
   }
+  /// Threads that leave no warp idle in the last turn, if each centre takes the same time.
+  int threads(int most_threads) const {
+    const int turns = ratio(most, most_threads / kWarp);
+    return ratio(most, turns) * kWarp;
+  }
+
+ private:
+  int most_of_a_part() const { return ratio(ratio(size, 1 << shift), parts) << shift; }
+  static int ratio(int a, int b) { return (a + b - 1) / b; }
 };
 
 /// Hands out the centres of a block's part to its warps, one at a time.
@@ -77,13 +91,13 @@ class Centres {
     int n = 0;
     if (lane_of_thread() == 0) n = atomicAdd(counter_, 1);
     n = __shfl_sync(kAllLanes, n, 0);
-    const int round = n / shares_.chunk;
-    const int i = (round * shares_.parts + part_) * shares_.chunk + n % shares_.chunk;
+    const int chunk = (n >> shares_.shift) * shares_.parts + part_;
+    const int i = (chunk << shares_.shift) + (n & ((1 << shares_.shift) - 1));
     return i < shares_.size ? i : -1;
   }
 
  private:
-  Shares shares_;
+  const Shares &shares_;
   int part_;
   int *counter_;
 };

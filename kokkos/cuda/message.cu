@@ -25,7 +25,7 @@ struct Step {
   Edges<float> edges;
   Range range;
   Shares shares;
-  int C, slices;
+  int C;
   SplineTable<float> table;
 };
 
@@ -61,33 +61,42 @@ class FilterSlice {
     constexpr int kLanes = Layout::kLanes;
     const float *from = table.coefficients + slice * Layout::kWidth;
     if constexpr (Layout::kShared) {
-      for (int k = threadIdx.x; k < (table.intervals + 3) * 3 * kLanes; k += Layout::kThreads)
+      for (int k = threadIdx.x; k < (table.intervals + 3) * 3 * kLanes; k += blockDim.x)
         __pipeline_memcpy_async(shared + k, from + k / kLanes * C + k % kLanes * 4, 16);
       __pipeline_commit();
       __pipeline_wait_prior(0);
+      from = reinterpret_cast<const float *>(shared);
     }
-    rows_ = (Layout::kShared ? reinterpret_cast<const float *>(shared) : from) +
-            lane_of_thread() % kLanes * 4;
+    rows_ = from + lane_of_thread() % kLanes * 4;
   }
+  __device__ __forceinline__ int row_stride() const { return 3 * columns_; }
 
-  /// One of the filter's blocks of channels at an edge.
-  __device__ __forceinline__ Channels value(int row, int block, float4 weights) const {
-    return weights.x * at(row, block) + weights.y * at(row + 1, block) +
-           weights.z * at(row + 2, block) + weights.w * at(row + 3, block);
+  /// The filter of an edge whose first row begins at `row`.
+  __device__ __forceinline__ Filter<Channels> value(int row, float4 weights) const {
+    const auto block = [&](int at) {
+      return weights.x * load(at, 0) + weights.y * load(at, 1) + weights.z * load(at, 2) +
+             weights.w * load(at, 3);
+    };
+    return {block(row), block(row + columns_), block(row + 2 * columns_)};
   }
-  /// The same; contracts the differences of the rows with the block's adjoint y and adds them to H.
-  __device__ __forceinline__ Channels value(int row, int block, float4 weights, Channels y,
-                                            float (&H)[3]) const {
-    const Channels c[4] = {at(row, block), at(row + 1, block), at(row + 2, block),
-                           at(row + 3, block)};
-    for (int m = 0; m < 3; ++m) H[m] = add_dot(H[m], y, c[m + 1] - c[m]);
-    return weights.x * c[0] + weights.y * c[1] + weights.z * c[2] + weights.w * c[3];
+  /// The same from differences of the rows, which are contracted with the filter's adjoint y on the
+  /// way: H[m] is the sum over the channels of y (C_(m+1) - C_m).
+  __device__ __forceinline__ Filter<Channels> value(int row, float4 weights,
+                                                    const Filter<Channels> &y,
+                                                    float (&H)[3]) const {
+    const auto block = [&](int at, const Channels &y) {
+      const Channels c[4] = {load(at, 0), load(at, 1), load(at, 2), load(at, 3)};
+      const Channels d[3] = {c[1] - c[0], c[2] - c[1], c[3] - c[2]};
+      for (int m = 0; m < 3; ++m) add_product(H[m], y, d[m]);
+      return c[1] - weights.x * d[0] + (weights.z + weights.w) * d[1] + weights.w * d[2];
+    };
+    return {block(row, y.a), block(row + columns_, y.b), block(row + 2 * columns_, y.c)};
   }
 
  private:
-  __device__ __forceinline__ Channels at(int row, int block) const {
-    const float *coefficients = rows_ + (row * 3 + block) * columns_;
-    return Layout::kShared ? load(coefficients) : gather(coefficients);
+  __device__ __forceinline__ Channels load(int at, int m) const {
+    const float *from = rows_ + at + m * row_stride();
+    return Layout::kShared ? cuda::load(from) : gather(from);
   }
 
   const float *rows_;
@@ -99,19 +108,22 @@ template <class Layout>
 struct Worker {
   const Step &step;
   typename Layout::Shared &shared;
-  const int slice, group, channel;
   const FilterSlice<Layout> filter;
   const Centres centres;
 
   __device__ Worker(const Step &step, void *memory)
       : step(step),
         shared(*static_cast<typename Layout::Shared *>(memory)),
-        slice(blockIdx.x % step.slices),
-        group(lane_of_thread() / Layout::kLanes),
-        channel(slice * Layout::kWidth + lane_of_thread() % Layout::kLanes * 4),
-        filter(step.table, step.C, slice, reinterpret_cast<float4 *>(&shared + 1)),
-        centres(step.shares, blockIdx.x / step.slices, &shared.counter) {
+        filter(step.table, step.C, slice(), reinterpret_cast<float4 *>(&shared + 1)),
+        centres(step.shares, blockIdx.x, &shared.counter) {
     __syncthreads();
+  }
+  __device__ static int slice() { return blockIdx.y; }
+  /// Of the lanes that have the same edge.
+  __device__ static int group() { return lane_of_thread() / Layout::kLanes; }
+  /// The lane's first.
+  __device__ static int channel() {
+    return slice() * Layout::kWidth + lane_of_thread() % Layout::kLanes * 4;
   }
 
   /// Calls visit(batch, k, e, end) until all edges of a centre were visited: those of this group
@@ -123,15 +135,18 @@ struct Worker {
     const int end = step.edges.offset[centre + 1];
     for (int begin = step.edges.offset[centre]; begin < end; begin += Layout::kBatch) {
       const int count = min(Layout::kBatch, end - begin);
-      batch.fill(step.edges, begin, count, step.table.inverse_spacing);
+      batch.fill(step.edges, begin, count, filter.row_stride(), step.table.inverse_spacing);
       for (int k = 0; k < count; k += Layout::kStride)
-        visit(batch, k + group, begin + k + group, end);
+        visit(batch, k + group(), begin + k + group(), end);
     }
   }
 };
 
 __device__ __forceinline__ Sender<Channels> gather_sender(const float *x, int C) {
   return {gather(x), gather(x + C), {gather(x + 2 * C), gather(x + 3 * C), gather(x + 4 * C)}};
+}
+__device__ __forceinline__ Features<Channels> load_features(const float *h, int C) {
+  return {load(h), {load(h + C), load(h + 2 * C), load(h + 3 * C)}};
 }
 __device__ __forceinline__ Features<Channels> gather_features(const float *h, int C) {
   return {gather(h), {gather(h + C), gather(h + 2 * C), gather(h + 3 * C)}};
@@ -143,37 +158,37 @@ __global__ void __launch_bounds__(Layout::kThreads, 1)
   extern __shared__ float4 memory[];
   const Worker<Layout> worker(step, memory);
   const int C = step.C;
+  senders += worker.channel();
   for (int i; (i = worker.centres.next()) >= 0;) {
     const int centre = step.range.begin + i;
     Features<Channels> sum = {};
+    if (worker.group() == 0)
+      sum = load_features(row_of(state, centre, 4 * C) + worker.channel(), C);
     worker.visit_edges(centre, [&](const auto &batch, int k, int, int) {
       Sender<Channels> x[Layout::kUnroll];
 #pragma unroll
       for (int s = 0; s < Layout::kUnroll; ++s)
-        x[s] = gather_sender(
-            senders + row_of(batch.neighbour(k + s * Layout::kGroups), 5 * C) + worker.channel, C);
+        x[s] = gather_sender(row_of(senders, batch.neighbour(k + s * Layout::kGroups), 5 * C), C);
 #pragma unroll
       for (int s = 0; s < Layout::kUnroll; ++s) {
-        const int at = k + s * Layout::kGroups, row = batch.row(at);
-        const float4 w = batch.weights[at], edge = batch.u_neighbour[at];
+        const int at = k + s * Layout::kGroups;
+        const float4 edge = batch.u_row[at];
         const float u[3] = {edge.x, edge.y, edge.z};
-        mlff::message({worker.filter.value(row, 0, w), worker.filter.value(row, 1, w),
-                       worker.filter.value(row, 2, w)},
-                      u, x[s], sum);
+        mlff::message(worker.filter.value(batch.row(at), batch.weights[at]), u, x[s], sum);
       }
     });
     sum_groups<Layout::kLanes>(sum.s);
     for (int c = 0; c < 3; ++c) sum_groups<Layout::kLanes>(sum.v[c]);
-    if (worker.group == 0) {
-      const float *from = state + row_of(centre, 4 * C) + worker.channel;
-      float *to = features + row_of(i, 4 * C) + worker.channel;
-      store(to, load(from) + sum.s);
-      for (int c = 1; c <= 3; ++c) store(to + c * C, load(from + c * C) + sum.v[c - 1]);
+    if (worker.group() == 0) {
+      float *to = row_of(features, i, 4 * C) + worker.channel();
+      store(to, sum.s);
+      for (int c = 0; c < 3; ++c) store(to + (1 + c) * C, sum.v[c]);
     }
   }
 }
 
-/// Sums the gradients of a group's kUnroll edges over the slice's channels and writes them.
+/// Sums over the slice's channels: gradients of kUnroll edges, the lane's part of which goes to
+/// `gradient` of its edge.
 template <class Layout>
 __device__ __forceinline__ void write_gradients(float (&parts)[4 * Layout::kUnroll], int e, int end,
                                                 EdgeGradient<float> *gradient, bool add) {
@@ -181,7 +196,7 @@ __device__ __forceinline__ void write_gradients(float (&parts)[4 * Layout::kUnro
   const int part = lane_of_thread() % Layout::kLanes;
   const int edge = e + part / 4 * Layout::kGroups;
   if (part >= 4 * Layout::kUnroll || edge >= end) return;
-  float *to = reinterpret_cast<float *>(gradient + edge) + part % 4;
+  float *to = reinterpret_cast<float *>(row_of(gradient, edge, 1)) + part % 4;
   *to = add ? *to + total : total;
 }
 
@@ -193,42 +208,43 @@ __global__ void __launch_bounds__(Layout::kThreads, 1)
   extern __shared__ float4 memory[];
   const Worker<Layout> worker(step, memory);
   const int C = step.C;
+  features_bar += worker.channel();
   for (int i; (i = worker.centres.next()) >= 0;) {
     const int centre = step.range.begin + i;
-    const Sender<Channels> x = gather_sender(senders + row_of(centre, 5 * C) + worker.channel, C);
+    const Sender<Channels> x = gather_sender(row_of(senders, centre, 5 * C) + worker.channel(), C);
     Sender<Channels> x_bar = {};
     worker.visit_edges(centre, [&](const auto &batch, int k, int e, int end) {
       Features<Channels> h[Layout::kUnroll];
 #pragma unroll
       for (int s = 0; s < Layout::kUnroll; ++s)
         h[s] = gather_features(
-            features_bar + row_of(batch.neighbour(k + s * Layout::kGroups), 4 * C) + worker.channel,
-            C);
+            row_of(features_bar, batch.neighbour(k + s * Layout::kGroups), 4 * C), C);
+      if (e - worker.group() + Layout::kStride > end) {
+#pragma unroll
+        for (int s = 0; s < Layout::kUnroll; ++s)
+          if (e + s * Layout::kGroups >= end) h[s] = {};
+      }
       float parts[4 * Layout::kUnroll];
 #pragma unroll
       for (int s = 0; s < Layout::kUnroll; ++s) {
-        const int at = k + s * Layout::kGroups, row = batch.row(at);
-        const float4 w = batch.weights[at], slope = batch.slopes_row[at],
-                     edge = batch.u_neighbour[at];
+        const int at = k + s * Layout::kGroups;
+        const float4 edge = batch.u_row[at], slope = batch.slopes_neighbour[at];
         // The message went to the neighbour, from where this atom is seen along -u.
         const float u[3] = {-edge.x, -edge.y, -edge.z};
-        const Filter<Channels> y = filter_adjoint(u, x, h[s]);
-        float H[3] = {};
-        const Filter<Channels> filter = {worker.filter.value(row, 0, w, y.a, H),
-                                         worker.filter.value(row, 1, w, y.b, H),
-                                         worker.filter.value(row, 2, w, y.c, H)};
-        Channels u_bar[3] = {};
-        message_adjoint(filter, u, x, h[s], x_bar, u_bar);
-        for (int c = 0; c < 3; ++c) parts[4 * s + c] = -sum(u_bar[c]);
+        float H[3] = {}, u_bar[3] = {};
+        const Filter<Channels> w =
+            worker.filter.value(batch.row(at), batch.weights[at], filter_adjoint(u, x, h[s]), H);
+        message_adjoint(w, u, x, h[s], x_bar, u_bar);
+        for (int c = 0; c < 3; ++c) parts[4 * s + c] = -u_bar[c];
         parts[4 * s + 3] = slope.x * H[0] + slope.y * H[1] + slope.z * H[2];
       }
-      write_gradients<Layout>(parts, e, end, gradient + worker.slice * stride, add);
+      write_gradients<Layout>(parts, e, end, gradient + worker.slice() * stride, add);
     });
     sum_groups<Layout::kLanes>(x_bar.a);
     sum_groups<Layout::kLanes>(x_bar.b);
     for (int c = 0; c < 3; ++c) sum_groups<Layout::kLanes>(x_bar.p[c]);
-    if (worker.group == 0) {
-      float *to = sender_bar + row_of(i, 5 * C) + worker.channel;
+    if (worker.group() == 0) {
+      float *to = row_of(sender_bar, i, 5 * C) + worker.channel();
       store(to, x_bar.a);
       store(to + C, x_bar.b);
       for (int c = 0; c < 3; ++c) store(to + (2 + c) * C, x_bar.p[c]);
@@ -243,9 +259,9 @@ struct Slicing {
 };
 
 template <int width, bool shared>
-using MessageLayout = Layout<width, shared, shared ? 768 : 256, 32, 1>;
+using MessageLayout = Layout<width, shared, shared ? 768 : 128, 32, shared ? 1 : 2>;
 template <int width, bool shared>
-using AdjointLayout = Layout<width, shared, shared ? 512 : 256, 16, 2>;
+using AdjointLayout = Layout<width, shared, shared ? 512 : 128, 32, 2>;
 
 /// The widest slices that divide C and fit; if none fits, the widest that divide it.
 Slicing slicing(const SplineTable<float> &table, int C) {
@@ -260,11 +276,14 @@ Slicing slicing(const SplineTable<float> &table, int C) {
   return {C % 128 == 0 ? 128 : C % 64 == 0 ? 64 : 32, false};
 }
 
-/// Calls launch(width, shared) with both as types.
+/// Calls launch(width, shared) with both as types. For few centres it is not worth while to copy
+/// the table.
 template <class Launch>
-void with_slicing(const Slicing &slicing, const Launch &launch) {
+void with_slicing(const Slicing &slicing, int C, int centres, const Launch &launch) {
+  constexpr int kFew = 10;  // centres to a multiprocessor
+  const bool few = centres * (C / slicing.width) < kFew * multiprocessors().count;
   const auto with_width = [&](auto width) {
-    if (slicing.shared)
+    if (slicing.shared && !few)
       launch(width, std::true_type());
     else
       launch(width, std::false_type());
@@ -274,16 +293,14 @@ void with_slicing(const Slicing &slicing, const Launch &launch) {
   if (slicing.width == 32) with_width(std::integral_constant<int, 32>());
 }
 
-/// Centres that are handed out together.
-constexpr int kChunk = 8;
-
 template <class Layout, auto kernel, class... Arguments>
 void launch(Stream stream, Step step, Arguments... arguments) {
   const int bytes = Layout::shared_bytes(step.table);
   const int blocks = resident_blocks<kernel>(Layout::kThreads, bytes);
-  step.slices = step.C / Layout::kWidth;
-  step.shares = Shares::of(step.range.size, blocks / step.slices, kChunk);
-  kernel<<<step.shares.parts * step.slices, Layout::kThreads, bytes, stream>>>(step, arguments...);
+  const int slices = step.C / Layout::kWidth;
+  step.shares = Shares::of(step.range.size, blocks / slices);
+  kernel<<<dim3(step.shares.parts, slices), step.shares.threads(Layout::kThreads), bytes, stream>>>(
+      step, arguments...);
   check(cudaGetLastError());
 }
 
@@ -295,9 +312,9 @@ void message(Stream stream, const Edges<float> &edges, Range range, int C,
              const SplineTable<float> &table, const float *senders, const float *state,
              float *features) {
   if (range.size == 0) return;
-  with_slicing(slicing(table, C), [&](auto width, auto shared) {
+  with_slicing(slicing(table, C), C, range.size, [&](auto width, auto shared) {
     using Layout = MessageLayout<width, shared>;
-    launch<Layout, message_kernel<Layout>>(stream, {edges, range, {}, C, 0, table}, senders, state,
+    launch<Layout, message_kernel<Layout>>(stream, {edges, range, {}, C, table}, senders, state,
                                            features);
   });
 }
@@ -307,9 +324,9 @@ void message_adjoint(Stream stream, const Edges<float> &edges, Range range, int 
                      const float *features_bar, float *sender_bar, EdgeGradient<float> *gradient,
                      std::size_t gradient_stride, bool add) {
   if (range.size == 0) return;
-  with_slicing(slicing(table, C), [&](auto width, auto shared) {
+  with_slicing(slicing(table, C), C, range.size, [&](auto width, auto shared) {
     using Layout = AdjointLayout<width, shared>;
-    launch<Layout, message_adjoint_kernel<Layout>>(stream, {edges, range, {}, C, 0, table}, senders,
+    launch<Layout, message_adjoint_kernel<Layout>>(stream, {edges, range, {}, C, table}, senders,
                                                    features_bar, sender_bar, gradient,
                                                    gradient_stride, add);
   });
