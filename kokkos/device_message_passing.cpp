@@ -1,12 +1,10 @@
 #include "device_message_passing.h"
 
+#include "cuda/message.h"
 #include "first_layer.h"
 #include "forces.h"
 #include "instantiate.h"
 #include "messages.h"
-#if defined(MLFF_CUDA)
-#include "cuda/message.h"
-#endif
 
 namespace mlff::device {
 
@@ -115,7 +113,12 @@ void MessagePassing<Real, Sum, Space>::prepare(const DeviceAtoms &atoms,
 
 template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::exchange(DeviceHalo *halo, Real *rows, int width) {
-  if (halo) halo->exchange(rows, width * sizeof(Real), edges_.row_of_atom());
+  if (!halo) return;
+  // Trouble of this process is told before others get its rows and take it for their own. The halo
+  // waits for the rows anyway.
+  Space().fence("mlff::exchange");
+  trouble_.check();
+  halo->exchange(rows, width * sizeof(Real), edges_.row_of_atom());
 }
 
 template <class Real, class Sum, class Space>
