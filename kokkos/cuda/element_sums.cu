@@ -158,14 +158,15 @@ __device__ __forceinline__ int centre_of_edge(const int *offset, int first, int 
   return first;
 }
 
-/// dE/du and dE/dr of an edge at the table's row c; q is what sums_bar of its centre has for the
-/// neighbour's element.
+/// dE/du and dE/dr of an edge whose rows of the table begin at c; q is what sums_bar of its centre
+/// has for the neighbour's element.
 __device__ __forceinline__ float4 edge_gradient(const float *c, int row_stride, const float *q,
                                                 int stride, int columns, float4 edge,
                                                 float inverse_spacing) {
   const float4 w = spline_weights(edge.w);
   const float3 slope = spline_slopes(edge.w, inverse_spacing);
   float4 gradient = {0, 0, 0, 0};
+#pragma unroll 1
   for (int k = 0; k < columns; k += 4, c += 4, q += 4) {
     const Channels q0 = gather(q), qx = gather(q + stride), qy = gather(q + 2 * stride),
                    qz = gather(q + 3 * stride);
@@ -221,7 +222,7 @@ void element_sums(Stream stream, const Edges<float> &edges, Range range,
   if (range.size == 0) return;
   const int bytes = sums_bytes(radial, elements);
   const int blocks = resident_blocks<element_sums_kernel>(kSumsThreads, bytes);
-  const Shares shares = Shares::of(range.size, blocks);
+  const Shares shares = Shares::of(range.size, blocks, 3);
   element_sums_kernel<<<shares.parts, kSumsThreads, bytes, stream>>>(
       {edges, range, shares, radial, elements, stride}, sums);
   check(cudaGetLastError());
@@ -233,7 +234,7 @@ void element_sums_adjoint(Stream stream, const Edges<float> &edges, Range range,
   if (range.size == 0) return;
   const int bytes = RadialTable::bytes(radial);
   const int blocks = resident_blocks<element_sums_adjoint_kernel>(kAdjointThreads, bytes);
-  const Shares shares = Shares::of(range.size, blocks);
+  const Shares shares = Shares::of(range.size, blocks, 3);
   element_sums_adjoint_kernel<<<shares.parts, kAdjointThreads, bytes, stream>>>(
       {edges, range, shares, radial, elements, stride}, sums_bar, gradient, add);
   check(cudaGetLastError());

@@ -56,13 +56,12 @@ struct Shares {
 
   /// As many parts as there are blocks, or as centres if these are fewer; the largest chunks that
   /// leave no part with much more than its share.
-  static Shares of(int size, int blocks) {
-    constexpr int kLargestShift = 3;
+  static Shares of(int size, int blocks, int largest_shift) {
     constexpr double kTolerance = 1.04;
     Shares s;
     s.size = size;
     s.parts = std::max(1, std::min(size, blocks));
-    s.shift = kLargestShift;
+    s.shift = largest_shift;
     while (s.shift > 0 && s.most_of_a_part() > kTolerance * size / s.parts) --s.shift;
     s.most = s.most_of_a_part();
     return s;

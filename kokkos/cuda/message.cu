@@ -30,7 +30,7 @@ struct Step {
 };
 
 /// How a kernel is laid out. shared: the slice of the table lies in shared memory.
-template <int width, bool shared, int threads, int edges, int unroll>
+template <int width, bool shared, int threads, int edges, int unroll, int shift>
 struct Layout {
   static constexpr bool kShared = shared;
   static constexpr int kWidth = width;              ///< channels of a slice
@@ -39,6 +39,7 @@ struct Layout {
   static constexpr int kUnroll = unroll;            ///< edges of a lane that are in flight
   static constexpr int kStride = kGroups * unroll;  ///< edges of a warp that are in flight
   static constexpr int kThreads = threads;
+  static constexpr int kShift = shift;  ///< centres of a chunk, as a power of two
   static constexpr int kBatch = edges;  ///< that are prepared together
   static_assert(edges % kStride == 0, "batches are worked off in full strides");
 
@@ -103,6 +104,11 @@ class FilterSlice {
   int columns_;
 };
 
+/// A centre of the range, and its edges.
+struct Centre {
+  int i, begin, end;
+};
+
 /// What the threads of a block work with.
 template <class Layout>
 struct Worker {
@@ -126,14 +132,22 @@ struct Worker {
     return slice() * Layout::kWidth + lane_of_thread() % Layout::kLanes * 4;
   }
 
+  /// The next centre. To be asked for one ahead, since the answer takes a while.
+  __device__ __forceinline__ Centre next() const {
+    const int i = centres.next();
+    if (i < 0) return {-1, 0, 0};
+    const int *offset = step.edges.offset + step.range.begin + i;
+    return {i, __ldg(offset), __ldg(offset + 1)};
+  }
+
   /// Calls visit(batch, k, e, end) until all edges of a centre were visited: those of this group
   /// are e, e + kGroups, ..., kUnroll of them, in the batch from k on; beyond `end` they weigh
   /// nothing.
   template <class Visit>
-  __device__ __forceinline__ void visit_edges(int centre, const Visit &visit) const {
+  __device__ __forceinline__ void visit_edges(const Centre &centre, const Visit &visit) const {
     auto &batch = shared.batch[warp_of_thread()];
-    const int end = step.edges.offset[centre + 1];
-    for (int begin = step.edges.offset[centre]; begin < end; begin += Layout::kBatch) {
+    const int end = centre.end;
+    for (int begin = centre.begin; begin < end; begin += Layout::kBatch) {
       const int count = min(Layout::kBatch, end - begin);
       batch.fill(step.edges, begin, count, filter.row_stride(), step.table.inverse_spacing);
       for (int k = 0; k < count; k += Layout::kStride)
@@ -159,11 +173,11 @@ __global__ void __launch_bounds__(Layout::kThreads, 1)
   const Worker<Layout> worker(step, memory);
   const int C = step.C;
   senders += worker.channel();
-  for (int i; (i = worker.centres.next()) >= 0;) {
-    const int centre = step.range.begin + i;
+  for (Centre centre = worker.next(), next; centre.i >= 0; centre = next) {
+    next = worker.next();
+    const int row = step.range.begin + centre.i;
     Features<Channels> sum = {};
-    if (worker.group() == 0)
-      sum = load_features(row_of(state, centre, 4 * C) + worker.channel(), C);
+    if (worker.group() == 0) sum = load_features(row_of(state, row, 4 * C) + worker.channel(), C);
     worker.visit_edges(centre, [&](const auto &batch, int k, int, int) {
       Sender<Channels> x[Layout::kUnroll];
 #pragma unroll
@@ -180,7 +194,7 @@ __global__ void __launch_bounds__(Layout::kThreads, 1)
     sum_groups<Layout::kLanes>(sum.s);
     for (int c = 0; c < 3; ++c) sum_groups<Layout::kLanes>(sum.v[c]);
     if (worker.group() == 0) {
-      float *to = row_of(features, i, 4 * C) + worker.channel();
+      float *to = row_of(features, centre.i, 4 * C) + worker.channel();
       store(to, sum.s);
       for (int c = 0; c < 3; ++c) store(to + (1 + c) * C, sum.v[c]);
     }
@@ -209,9 +223,10 @@ __global__ void __launch_bounds__(Layout::kThreads, 1)
   const Worker<Layout> worker(step, memory);
   const int C = step.C;
   features_bar += worker.channel();
-  for (int i; (i = worker.centres.next()) >= 0;) {
-    const int centre = step.range.begin + i;
-    const Sender<Channels> x = gather_sender(row_of(senders, centre, 5 * C) + worker.channel(), C);
+  for (Centre centre = worker.next(), next; centre.i >= 0; centre = next) {
+    next = worker.next();
+    const int row = step.range.begin + centre.i;
+    const Sender<Channels> x = gather_sender(row_of(senders, row, 5 * C) + worker.channel(), C);
     Sender<Channels> x_bar = {};
     worker.visit_edges(centre, [&](const auto &batch, int k, int e, int end) {
       Features<Channels> h[Layout::kUnroll];
@@ -244,7 +259,7 @@ __global__ void __launch_bounds__(Layout::kThreads, 1)
     sum_groups<Layout::kLanes>(x_bar.b);
     for (int c = 0; c < 3; ++c) sum_groups<Layout::kLanes>(x_bar.p[c]);
     if (worker.group() == 0) {
-      float *to = row_of(sender_bar, i, 5 * C) + worker.channel();
+      float *to = row_of(sender_bar, centre.i, 5 * C) + worker.channel();
       store(to, x_bar.a);
       store(to + C, x_bar.b);
       for (int c = 0; c < 3; ++c) store(to + (2 + c) * C, x_bar.p[c]);
@@ -259,9 +274,9 @@ struct Slicing {
 };
 
 template <int width, bool shared>
-using MessageLayout = Layout<width, shared, shared ? 768 : 128, 32, shared ? 1 : 2>;
+using MessageLayout = Layout<width, shared, shared ? 704 : 128, 32, shared ? 1 : 2, 3>;
 template <int width, bool shared>
-using AdjointLayout = Layout<width, shared, shared ? 512 : 128, 32, 2>;
+using AdjointLayout = Layout<width, shared, shared ? 512 : 128, 32, 2, 1>;
 
 /// The widest slices that divide C and fit; if none fits, the widest that divide it.
 Slicing slicing(const SplineTable<float> &table, int C) {
@@ -298,7 +313,7 @@ void launch(Stream stream, Step step, Arguments... arguments) {
   const int bytes = Layout::shared_bytes(step.table);
   const int blocks = resident_blocks<kernel>(Layout::kThreads, bytes);
   const int slices = step.C / Layout::kWidth;
-  step.shares = Shares::of(step.range.size, blocks / slices);
+  step.shares = Shares::of(step.range.size, blocks / slices, Layout::kShift);
   kernel<<<dim3(step.shares.parts, slices), step.shares.threads(Layout::kThreads), bytes, stream>>>(
       step, arguments...);
   check(cudaGetLastError());
