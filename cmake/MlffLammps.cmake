@@ -48,7 +48,9 @@ function(mlff_use_mpi)
   target_include_directories(mlff_lammps SYSTEM INTERFACE
     $<TARGET_PROPERTY:MPI::MPI_CXX,INTERFACE_INCLUDE_DIRECTORIES>)
   target_compile_definitions(mlff_lammps INTERFACE
-    $<TARGET_PROPERTY:MPI::MPI_CXX,INTERFACE_COMPILE_DEFINITIONS>)
+    $<TARGET_PROPERTY:MPI::MPI_CXX,INTERFACE_COMPILE_DEFINITIONS>
+    # without the old C++ interface, which needs a library that LAMMPS does not load
+    OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)
 endfunction()
 
 add_library(mlff_lammps INTERFACE)

@@ -1,4 +1,5 @@
 // The device's network behind the host's interface.
+#include <mutex>
 #include <vector>
 
 #include "device_array.h"
@@ -28,10 +29,14 @@ class Mirror {
   device::Array<T, Space> device_{"mlff::mirror"};
 };
 
-/// A halo whose rows are on the host.
+/// Threads share the device's default instance, one at a time.
+std::mutex device_in_use;
+
+/// A halo whose rows are on the host. Gives the device to other threads while it waits for them.
 class CopyingHalo : public DeviceHalo {
  public:
-  CopyingHalo(Halo &halo, int total) : halo_(halo), row_of_atom_(total) {}
+  CopyingHalo(Halo &halo, int total, std::unique_lock<std::mutex> &lock)
+      : halo_(halo), lock_(lock), row_of_atom_(total) {}
 
   void exchange(void *rows, std::size_t row_bytes, const int *row_of_atom) override {
     int most = -1;
@@ -40,7 +45,9 @@ class CopyingHalo : public DeviceHalo {
     const std::size_t words = (most + 1) * row_bytes / sizeof(double);
     rows_.resize(words);
     if (words > 0) copy(rows_.data(), static_cast<double *>(rows), words);
+    lock_.unlock();
     halo_.exchange(rows_.data(), row_bytes, row_of_atom_.data());
+    lock_.lock();
     if (words > 0) copy_back(static_cast<double *>(rows), rows_.data(), words);
   }
 
@@ -60,6 +67,7 @@ class CopyingHalo : public DeviceHalo {
   }
 
   Halo &halo_;
+  std::unique_lock<std::mutex> &lock_;
   std::vector<int> row_of_atom_;
   std::vector<double> rows_;
 };
@@ -76,6 +84,7 @@ class KokkosNetwork : public Network {
 
   void compute(const Atoms &atoms, const NeighbourList &list, Halo *halo,
                Results &results) override {
+    std::unique_lock<std::mutex> lock(device_in_use);
     copy_in(atoms, list, results);
     DeviceAtoms device_atoms{atoms.local,
                              atoms.total,
@@ -93,7 +102,7 @@ class KokkosNetwork : public Network {
     if (results.atomic_energies) device_results.atomic_energies = energies_.data();
     if (results.atomic_virial) device_results.atomic_virial = virial_.data();
     if (halo) {
-      CopyingHalo device_halo(*halo, atoms.total);
+      CopyingHalo device_halo(*halo, atoms.total, lock);
       network_->compute(device_atoms, device_list, &device_halo, device_results);
     } else {
       network_->compute(device_atoms, device_list, nullptr, device_results);
