@@ -92,25 +92,34 @@ run {steps}
 
 def parse(output: str) -> dict[str, float]:
     """The last run's seconds of wall and CPU time a step, and shares of the wall time."""
-    loop = re.findall(
-        r"^Loop time of (\S+) on (\d+) procs for (\d+) steps with (\d+) atoms", output, re.M
-    )
-    use = re.findall(r"^([\d.]+)% CPU use with (\d+) MPI tasks x (\d+|no) OpenMP", output, re.M)
+    return parse_runs(output)[-1]
+
+
+def parse_runs(output: str) -> list[dict[str, float]]:
+    """The same of each run."""
+    runs = [parse_run(text) for text in re.split(r"^(?=Loop time of )", output, flags=re.M)[1:]]
+    if not runs:
+        raise RuntimeError(f"LAMMPS printed no timings:\n{output[-2000:]}")
+    return runs
+
+
+def parse_run(output: str) -> dict[str, float]:
+    loop = re.match(r"Loop time of (\S+) on (\d+) procs for (\d+) steps with (\d+) atoms", output)
+    use = re.search(r"^([\d.]+)% CPU use with (\d+) MPI tasks x (\d+|no) OpenMP", output, re.M)
     if not (loop and use):
         raise RuntimeError(f"LAMMPS printed no timings:\n{output[-2000:]}")
-    seconds, steps, atoms = float(loop[-1][0]), int(loop[-1][2]), int(loop[-1][3])
-    last = output[output.rindex("Loop time of") :]
+    seconds, steps, atoms = float(loop[1]), int(loop[3]), int(loop[4])
     shares = {
         name.lower(): float(share) / 100
         for name, share in re.findall(
-            r"^(Pair|Neigh|Comm|Modify|Output|Other) .*\|\s*([\d.]+)\s*$", last, re.M
+            r"^(Pair|Neigh|Comm|Modify|Output|Other) .*\|\s*([\d.]+)\s*$", output, re.M
         )
     }
-    percent, ranks = use[-1][:2]  # a mean over the ranks, each with all of its threads
+    percent, ranks = use[1], use[2]  # a mean over the ranks, each with all of its threads
     cpu = seconds * int(ranks) * float(percent) / 100
     return {
-        "wall": seconds / steps,
-        "cpu": cpu / steps,
+        "wall": seconds / max(steps, 1),
+        "cpu": cpu / max(steps, 1),
         "atoms": atoms,
         "steps": steps,
         "shares": shares,

@@ -1,4 +1,4 @@
-"""What a benchmark ran on: processor, cores, compiler, versions."""
+"""What a benchmark ran on: processor, cores, GPU, compiler, versions."""
 
 from __future__ import annotations
 
@@ -84,6 +84,50 @@ def describe(build: Path, torch_python: Path | None, lmp: Path | None) -> dict[s
             if torch_python
             else ""
         ),
+        "LAMMPS": lmp_version(lmp) if lmp else "",
+    }
+
+
+#: What nvidia-smi says of a GPU; clocks are the present and the highest ones, in MHz.
+GPU_QUERIES = {
+    "GPU": "name",
+    "GPU memory, MiB": "memory.total",
+    "driver": "driver_version",
+    "compute capability": "compute_cap",
+    "SM clock": "clocks.sm",
+    "memory clock": "clocks.mem",
+    "highest SM clock": "clocks.max.sm",
+    "highest memory clock": "clocks.max.mem",
+    "power limit, W": "power.limit",
+}
+
+
+def query_gpu(queries: dict[str, str]) -> dict[str, str]:
+    """Of the first GPU; empty without one."""
+    answer = output_of(
+        "nvidia-smi", f"--query-gpu={','.join(queries.values())}", "--format=csv,noheader,nounits"
+    )
+    values = [value.strip() for value in answer.split(",")]
+    return dict(zip(queries, values)) if len(values) == len(queries) else {}
+
+
+def describe_gpu(
+    torch_python: Path | None, lmp: Path | None, commit: str = ""
+) -> dict[str, object]:
+    """The machine and the versions of what bench/gpu.py measures."""
+    program = (
+        "import torch; p = torch.cuda.get_device_properties(0); "
+        "print(torch.__version__, torch.version.cuda, p.multi_processor_count, p.L2_cache_size)"
+    )
+    words = (output_of(torch_python, "-c", program) if torch_python else "").split()
+    torch = dict(zip(("torch", "CUDA of PyTorch", "multiprocessors", "L2 cache, bytes"), words))
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "commit": commit or output_of("git", "-C", ROOT, "describe", "--always", "--dirty"),
+        **query_gpu(GPU_QUERIES),
+        **torch,
+        "cpu": _cpuinfo().get("model name", platform.processor()),
+        "cores": os.cpu_count(),
         "LAMMPS": lmp_version(lmp) if lmp else "",
     }
 

@@ -1,11 +1,12 @@
 """Writes what is benchmarked: two potentials with random weights and the structures.
 
-    PYTHONPATH=python python bench/make_system.py FOLDER
+    PYTHONPATH=python python bench/make_system.py FOLDER [--batches]
 
 FOLDER receives painn.yaml, mlff-distiller.yaml and systems.txt (format: bench/systems.h). Four
 elements at 0.1 atoms/Angstrom^3 on a cubic grid with each coordinate moved by up to 0.3 Angstrom;
 molecules are the atoms nearest to a grid's centre. The weights mean nothing chemically: their
-forces are made small, so that a short MD run stays where it is.
+forces are made small, so that a short MD run stays where it is. With --batches also benzenes_N: N
+benzenes, each turned at random, so far apart that none sees another.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ MOLECULES = (12, 20, 50, 100)
 BOXES = {216: 6, 1728: 12}  # atoms -> atoms along an edge
 LARGEST_FORCE = 0.05  # eV/Angstrom, in the molecule of 100 atoms
 ARCHITECTURES = ("painn", "mlff-distiller")
+BATCHES = tuple(2**k for k in range(11))  # benzenes
+BENZENE_RADII = {"C": 1.395, "H": 2.482}  # Angstrom, of the rings
+BENZENE_SPACING = 12.0  # Angstrom
+REPEATED = "box_1728"  # larger boxes are this one, repeated along each axis
 
 
 @dataclass
@@ -68,6 +73,23 @@ def make_systems() -> list[System]:
     return systems
 
 
+def make_batches() -> list[System]:
+    """benzenes_1 to benzenes_1024, molecules on a cubic grid; always the same."""
+    rng = np.random.default_rng(5)
+    angles = np.arange(6) * np.pi / 3
+    ring = np.stack([np.cos(angles), np.sin(angles), np.zeros(6)], axis=1)
+    molecule = np.concatenate([radius * ring for radius in BENZENE_RADII.values()])
+    elements = np.repeat([ELEMENTS.index(e) for e in BENZENE_RADII], 6)
+    systems = []
+    for n in BATCHES:
+        along = int(np.ceil(n ** (1 / 3) - 1e-9))
+        grid = np.stack(np.meshgrid(*[np.arange(along)] * 3, indexing="ij"), -1).reshape(-1, 3)
+        rotations = np.linalg.qr(rng.normal(size=(n, 3, 3)))[0]
+        positions = molecule @ rotations + BENZENE_SPACING * grid[:n, None, :]
+        systems.append(System(f"benzenes_{n}", np.tile(elements, n), positions.reshape(-1, 3), 0.0))
+    return systems
+
+
 def make_potential(architecture: str, molecule: System) -> Potential:
     """F 128, L 3, K 20, cutoff 5 Angstrom, with random weights."""
     rng = np.random.default_rng(4)
@@ -97,10 +119,23 @@ def read_systems(folder: Path) -> list[System]:
     return systems
 
 
-def write_all(folder: Path) -> None:
+def find_system(folder: Path, name: str) -> tuple[System, int]:
+    """The system of that name and 1, or REPEATED and how often it is repeated along each axis."""
+    systems = {system.name: system for system in read_systems(folder)}
+    if name in systems:
+        return systems[name], 1
+    if name.startswith("box_") and REPEATED in systems:
+        cells = int(name[4:]) / len(systems[REPEATED].elements)
+        along = round(cells ** (1 / 3))
+        if along**3 == cells:
+            return systems[REPEATED], along
+    raise ValueError(f"there is no system {name!r}, and it is no repetition of {REPEATED}")
+
+
+def write_all(folder: Path, batches: bool = False) -> None:
     """Writes the potentials and systems.txt."""
     folder.mkdir(parents=True, exist_ok=True)
-    systems = make_systems()
+    systems = make_systems() + (make_batches() if batches else [])
     with open(folder / "systems.txt", "w") as out:
         for system in systems:
             print(system.name, len(system.elements), f"{system.edge:.17g}", file=out)
@@ -112,6 +147,6 @@ def write_all(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3) or sys.argv[2:] not in ([], ["--batches"]):
         sys.exit(__doc__)
-    write_all(Path(sys.argv[1]))
+    write_all(Path(sys.argv[1]), batches=len(sys.argv) == 3)

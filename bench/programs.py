@@ -42,39 +42,46 @@ def write_forces(program: Path, systems: Path) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-class PyTorch:
-    """A running bench/pytorch.py: measured by request, idle between."""
+class Worker:
+    """A running program that answers each line with one line of JSON; idle between."""
 
-    def __init__(self, python: Path, systems: Path, threads: int, cache: Path) -> None:
-        environment = os.environ | {
-            "OMP_NUM_THREADS": str(threads),
-            "TORCHINDUCTOR_CACHE_DIR": str(cache),
-        }
-        self.threads = threads
+    def __init__(
+        self, command: list[str], environment: dict[str, str], log: Path | None = None
+    ) -> None:
+        self.name = " ".join(Path(word).name for word in command)
         self.process = subprocess.Popen(
-            [
-                *on_cores(threads),
-                str(python),
-                str(BENCH / "pytorch.py"),
-                str(systems),
-                str(threads),
-            ],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=open(log, "a") if log else subprocess.DEVNULL,
             text=True,
-            env=environment,
+            env=os.environ | environment,
         )
 
-    def ask(self, case: str) -> dict:
-        """Prepares a case at first, then measures it; an "error" in the answer says what failed."""
-        self.process.stdin.write(case + "\n")
+    def ask(self, line: str) -> dict:
+        """An "error" in the answer says what failed."""
+        self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"bench/pytorch.py ended at {case}; run it alone to see why")
+            raise RuntimeError(f"{self.name} ended at {line}; run it alone to see why")
         return json.loads(answer)
 
     def close(self) -> None:
         self.process.stdin.close()
         self.process.wait()
+
+
+class PyTorch(Worker):
+    """bench/pytorch.py on the CPU: prepares a case when it is first asked for, then measures it."""
+
+    def __init__(self, python: Path, systems: Path, threads: int, cache: Path) -> None:
+        self.threads = threads
+        super().__init__(
+            [*on_cores(threads), *pytorch_command(python, systems, str(threads))],
+            {"OMP_NUM_THREADS": str(threads), "TORCHINDUCTOR_CACHE_DIR": str(cache)},
+        )
+
+
+def pytorch_command(python: Path, systems: Path, device: str) -> list[str]:
+    return [str(python), str(BENCH / "pytorch.py"), str(systems), device]

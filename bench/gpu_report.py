@@ -1,0 +1,319 @@
+"""Tables and plots of what bench/gpu.py measured.
+
+python bench/gpu_report.py GPU.json [FOLDER] [--readme]
+
+makes them again; with --readme the README's tables, too.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from report import digits, fill_markers, table  # noqa: E402
+
+#: Competitors: label, colour, line.
+SERIES = {
+    "lammps": ("LAMMPS, mlff/student/kk", "tab:blue", "o-"),
+    "library": ("mlff library", "tab:blue", "o:"),
+    "eager": ("PyTorch eager", "tab:gray", "s-"),
+    "script": ("TorchScript", "tab:brown", "s-"),
+    "graph": ("PyTorch CUDA graph", "tab:orange", "s-"),
+    "compile": ("torch.compile", "tab:red", "s-"),
+    "compile-graph": ("torch.compile, CUDA graph", "tab:purple", "s-"),
+    "snap": ("LAMMPS, SNAP/kk 2J = 8", "tab:green", "^-"),
+    "lj": ("LAMMPS, LJ/kk", "black", "v-"),
+}
+PYTORCH = ("eager", "script", "graph", "compile", "compile-graph")
+
+
+def title_of(system: str) -> str:
+    kind, number = system.rsplit("_", 1)
+    if kind == "benzenes":
+        return "benzene" if number == "1" else f"{int(number):,} benzenes"
+    return f"{kind} of {int(number):,}"
+
+
+def rate(row: dict | None) -> str:
+    """katom-step/s."""
+    return digits(1e-3 * row["atoms"] / row["wall"]) if row else "-"
+
+
+def spread(row: dict) -> str:
+    return f"{50 * (row['wall largest'] - row['wall least']) / row['wall']:.0f} %"
+
+
+def series(results: dict, architecture: str = "painn") -> dict[str, dict[str, dict]]:
+    """Competitor -> system -> row, in single precision and with the best kernels."""
+    found: dict[str, dict[str, dict]] = {name: {} for name in SERIES}
+    for row in results["library"]:
+        same = (row["precision"], row["filters"], row["kernels"]) == ("single", "spline", "best")
+        if row["architecture"] == architecture and same:
+            found["library"][row["system"]] = row
+    for row in results["lammps"]:
+        if row["style"] != "mlff":
+            found[row["style"]][row["system"]] = row
+        elif (row["architecture"], row["precision"]) == (architecture, "single"):
+            found["lammps"][row["system"]] = row
+    for row in results["pytorch"]:
+        if row["architecture"] == architecture:
+            found[row["mode"]][row["system"]] = row
+    return found
+
+
+def systems_of(found: dict[str, dict[str, dict]]) -> list[str]:
+    """By number of atoms, then name."""
+    atoms = {system: row["atoms"] for rows in found.values() for system, row in rows.items()}
+    return sorted(atoms, key=lambda system: (atoms[system], system))
+
+
+# ---------------------------------------------------------------------------------------- tables
+
+
+def speed_table(results: dict) -> str:
+    """katom-step/s of everything that ran in single precision."""
+    texts = []
+    for architecture in ("painn", "mlff-distiller"):
+        found = series(results, architecture)
+        ours = set(found["lammps"]) | set(found["library"])
+        rows = []
+        for system in systems_of(found):
+            if system not in ours or system.startswith("benzenes") and system not in (
+                "benzenes_1", "benzenes_32", "benzenes_1024"
+            ):  # fmt: skip
+                continue
+            by = {name: found[name].get(system) for name in SERIES}
+            rows.append([title_of(system), *(rate(row) for row in by.values()), factor(by)])
+        head = ["atoms", *(label for label, *_ in SERIES.values()), "library : best PyTorch"]
+        texts.append(f"{architecture}, katom-step/s:\n\n{table(head, rows)}")
+    return "\n\n".join(texts) + f"\n\n{where(results)}{left_out(results)}"
+
+
+def factor(by: dict[str, dict | None]) -> str:
+    times = [by[name]["wall"] for name in PYTORCH if by[name]]
+    return f"{min(times) / by['library']['wall']:.1f}" if times and by["library"] else "-"
+
+
+def benzene_table(results: dict) -> str:
+    """What a molecule costs in one box of many."""
+    found = series(results)
+    rows = []
+    for system in systems_of(found):
+        if not system.startswith("benzenes"):
+            continue
+        cells = [system.rsplit("_", 1)[1]]
+        for name in ("lammps", "library"):
+            row, one = found[name].get(system), found[name].get("benzenes_1")
+            if not row:
+                cells += ["-"] * 4
+                continue
+            molecules = row["atoms"] / 12
+            cells += [digits(1e3 * row["wall"]), digits(1e6 * row["wall"] / molecules)]
+            cells += [f"{one['wall'] * molecules / row['wall']:.1f}" if one else "-", rate(row)]
+        best = [found[mode][system]["wall"] for mode in PYTORCH if system in found[mode]]
+        cells.append(digits(1e3 * min(best)) if best else "")
+        rows.append(cells)
+    head = ["benzenes"]
+    for name in ("LAMMPS", "library"):
+        head += [f"{name}: ms/step", "µs/molecule", "falls by", "katom-step/s"]
+    return table([*head, "best PyTorch: ms"], rows)
+
+
+def deviations(row: dict) -> list[str]:
+    keys = ("energy_deviation", "force_deviation")
+    return [f"{row[key]:.1e}" if key in row else "" for key in keys]
+
+
+def library_table(results: dict) -> str:
+    rows = [
+        [
+            row["architecture"],
+            title_of(row["system"]),
+            row["precision"],
+            row["filters"],
+            row["kernels"],
+            rate(row),
+            digits(1e3 * row["wall"]),
+            spread(row),
+            digits(row["bytes/atom"] / 1024),
+            *deviations(row),
+        ]
+        for row in results["library"]
+    ]
+    head = ["architecture", "atoms", "precision", "filters", "kernels", "katom-step/s", "ms", "±"]
+    return table([*head, "KiB/atom", "energy", "forces"], rows)
+
+
+def lammps_table(results: dict) -> str:
+    rows = [
+        [
+            row["style"],
+            row["architecture"],
+            title_of(row["system"]),
+            row["precision"],
+            rate(row),
+            digits(1e3 * row["wall"]),
+            spread(row),
+            *(f"{100 * row['shares'].get(k, 0.0):.1f} %" for k in ("pair", "neigh", "comm")),
+            *deviations(row),
+        ]
+        for row in results["lammps"]
+    ]
+    head = ["style", "architecture", "atoms", "precision", "katom-step/s", "ms/step", "±"]
+    return table([*head, "Pair", "Neigh", "Comm", "energy", "forces"], rows)
+
+
+def pytorch_table(results: dict) -> str:
+    rows = [
+        [
+            row["architecture"],
+            title_of(row["system"]),
+            SERIES[row["mode"]][0],
+            rate(row),
+            digits(1e3 * row["wall"]),
+            spread(row),
+            *deviations(row),
+        ]
+        for row in results["pytorch"]
+        if "wall least" in row
+    ]
+    head = ["architecture", "atoms", "program", "katom-step/s", "ms", "±", "energy", "forces"]
+    return table(head, rows)
+
+
+def where(results: dict) -> str:
+    """One line: what this was measured on."""
+    m = results["machine"]
+    gpu = m.get("GPU", "no GPU")
+    clocks = m.get("SM clock under load") or m.get("highest SM clock", "-")
+    return (
+        f"{gpu} (driver {m.get('driver', '-')}, SM clock {clocks} MHz, "
+        f"power limit {m.get('power limit, W', '-')} W), {m['cpu']}, "
+        f"PyTorch {m.get('torch', '-')}, LAMMPS {m['LAMMPS'] or '-'}; "
+        f"commit {m['commit']}, {m['date'][:10]}."
+    )
+
+
+def left_out(results: dict) -> str:
+    return "".join(f"\n\nLeft out: {what}: {why}." for what, why in results["skipped"].items())
+
+
+TABLES = {
+    "gpu-speed": speed_table,
+    "gpu-benzenes": benzene_table,
+    "gpu-library": library_table,
+    "gpu-lammps": lammps_table,
+    "gpu-pytorch": pytorch_table,
+}
+
+# ----------------------------------------------------------------------------------------- plots
+
+
+def plot_lines(found: dict, kinds: tuple[str, ...], value, labels: dict, path: Path) -> None:
+    """One line a competitor over the systems of these kinds; value: row -> y."""
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7.4, 5.0))
+    for name, (label, colour, style) in SERIES.items():
+        rows = [r for s, r in found[name].items() if s.rsplit("_", 1)[0] in kinds]
+        rows.sort(key=lambda row: row["atoms"])
+        if rows:
+            axes.plot(
+                [row["atoms"] for row in rows],
+                [value(row) for row in rows],
+                style,
+                color=colour,
+                label=label,
+                markersize=4,
+            )
+    axes.set(xscale="log", yscale="log", **labels)
+    axes.grid(alpha=0.3, which="both")
+    if axes.lines:
+        axes.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def plot_molecules(found: dict, path: Path) -> None:
+    """Bars: milliseconds of each competitor for one molecule."""
+    from matplotlib import pyplot as plt
+
+    systems = [s for s in systems_of(found) if s.startswith("molecule")]
+    names = [name for name in SERIES if any(s in found[name] for s in systems)]
+    figure, axes = plt.subplots(figsize=(7.4, 4.2))
+    width = 0.8 / max(1, len(names))
+    for k, name in enumerate(names):
+        label, colour, _ = SERIES[name]
+        heights = [1e3 * found[name].get(s, {}).get("wall", 0.0) for s in systems]
+        places = [x + (k - (len(names) - 1) / 2) * width for x in range(len(systems))]
+        hatch = "//" if name == "library" else None
+        axes.bar(places, heights, width, label=label, color=colour, hatch=hatch, edgecolor="white")
+    axes.set_xticks(range(len(systems)), [f"{s.rsplit('_', 1)[1]} atoms" for s in systems])
+    axes.set(yscale="log", ylabel="ms a step or evaluation", title="One molecule, PaiNN")
+    axes.grid(alpha=0.3, axis="y", which="both")
+    if names:
+        axes.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def plot_all(results: dict, folder: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    found = series(results)
+    plot_lines(
+        found,
+        ("box", "molecule"),
+        lambda row: 1e-3 * row["atoms"] / row["wall"],
+        {
+            "xlabel": "atoms",
+            "ylabel": "katom-step/s",
+            "title": "PaiNN F 128, L 3, single precision, one GPU",
+        },
+        folder / "gpu_speed.png",
+    )
+    plot_lines(
+        found,
+        ("benzenes",),
+        lambda row: 1e6 * row["wall"] / (row["atoms"] / 12),
+        {
+            "xlabel": "atoms (12 a molecule)",
+            "ylabel": "µs a molecule and step",
+            "title": "Benzenes in one box",
+        },
+        folder / "gpu_benzenes.png",
+    )
+    plot_molecules(found, folder / "gpu_molecules.png")
+
+
+# --------------------------------------------------------------------------------------- writing
+
+
+def write(results: dict, folder: Path, readme: bool) -> None:
+    """Plots and gpu_tables.md to the folder; tables to standard output and, if wanted, the README."""
+    texts = {"gpu-machine": where(results)} | {name: make(results) for name, make in TABLES.items()}
+    plot_all(results, folder)
+    markdown = "\n\n".join(f"## {name}\n\n{text}" for name, text in texts.items())
+    (folder / "gpu_tables.md").write_text(markdown + "\n")
+    print(markdown)
+    if readme:
+        fill_markers(ROOT / "bench" / "README.md", texts)
+
+
+if __name__ == "__main__":
+    words = [word for word in sys.argv[1:] if word != "--readme"]
+    if len(words) not in (1, 2):
+        sys.exit(__doc__)
+    source = Path(words[0])
+    write(
+        json.loads(source.read_text()),
+        Path(words[1]) if len(words) == 2 else source.parent,
+        "--readme" in sys.argv[1:],
+    )
