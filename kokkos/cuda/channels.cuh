@@ -4,6 +4,9 @@
 
 #include <cuda_runtime.h>
 
+#include <cstddef>
+#include <type_traits>
+
 namespace mlff::cuda {
 
 struct alignas(16) Channels {
@@ -38,7 +41,8 @@ template <class Number>
 __device__ __forceinline__ Number *row_of(Number *rows, int row, int columns) {
   const size_t bytes = static_cast<size_t>(static_cast<unsigned>(row)) *
                        static_cast<unsigned>(columns * static_cast<int>(sizeof(Number)));
-  return (Number *)((const char *)rows + bytes);
+  using Byte = std::conditional_t<std::is_const_v<Number>, const char, char>;
+  return reinterpret_cast<Number *>(reinterpret_cast<Byte *>(rows) + bytes);
 }
 
 /// Reads what no thread writes during the kernel.

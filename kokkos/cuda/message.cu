@@ -125,9 +125,9 @@ struct Worker {
     __syncthreads();
   }
   __device__ static int slice() { return blockIdx.y; }
-  /// Of the lanes that have the same edge.
+  /// Lanes of a group have the same edge.
   __device__ static int group() { return lane_of_thread() / Layout::kLanes; }
-  /// The lane's first.
+  /// The first of the lane's four.
   __device__ static int channel() {
     return slice() * Layout::kWidth + lane_of_thread() % Layout::kLanes * 4;
   }
@@ -140,9 +140,9 @@ struct Worker {
     return {i, __ldg(offset), __ldg(offset + 1)};
   }
 
-  /// Calls visit(batch, k, e, end) until all edges of a centre were visited: those of this group
-  /// are e, e + kGroups, ..., kUnroll of them, in the batch from k on; beyond `end` they weigh
-  /// nothing.
+  /// Calls visit(batch, k, e, end) until all edges of a centre were visited: this group's are e,
+  /// e + kGroups, ..., kUnroll of them, in the batch from k on. Those from `end` on are copies that
+  /// weigh nothing.
   template <class Visit>
   __device__ __forceinline__ void visit_edges(const Centre &centre, const Visit &visit) const {
     auto &batch = shared.batch[warp_of_thread()];
@@ -201,8 +201,26 @@ __global__ void __launch_bounds__(Layout::kThreads, 1)
   }
 }
 
-/// Sums over the slice's channels: gradients of kUnroll edges, the lane's part of which goes to
-/// `gradient` of its edge.
+/// The adjoint of edge k of a batch: adds to the sender's and sets what the lane's channels
+/// contribute to the four parts of the edge's gradient.
+template <class Layout, class Batch>
+__device__ __forceinline__ void edge_adjoint(const FilterSlice<Layout> &filter, const Batch &batch,
+                                             int k, const Sender<Channels> &x,
+                                             const Features<Channels> &h, Sender<Channels> &x_bar,
+                                             float *parts) {
+  const float4 edge = batch.u_row[k], slope = batch.slopes_neighbour[k];
+  // The message went to the neighbour, from where this atom is seen along -u.
+  const float u[3] = {-edge.x, -edge.y, -edge.z};
+  float H[3] = {}, u_bar[3] = {};
+  const Filter<Channels> w =
+      filter.value(batch.row(k), batch.weights[k], filter_adjoint(u, x, h), H);
+  message_adjoint(w, u, x, h, x_bar, u_bar);
+  for (int c = 0; c < 3; ++c) parts[c] = -u_bar[c];
+  parts[3] = slope.x * H[0] + slope.y * H[1] + slope.z * H[2];
+}
+
+/// Sums the parts of kUnroll edges' gradients over the slice's channels and writes them, a part a
+/// lane.
 template <class Layout>
 __device__ __forceinline__ void write_gradients(float (&parts)[4 * Layout::kUnroll], int e, int end,
                                                 EdgeGradient<float> *gradient, bool add) {
@@ -210,7 +228,7 @@ __device__ __forceinline__ void write_gradients(float (&parts)[4 * Layout::kUnro
   const int part = lane_of_thread() % Layout::kLanes;
   const int edge = e + part / 4 * Layout::kGroups;
   if (part >= 4 * Layout::kUnroll || edge >= end) return;
-  float *to = reinterpret_cast<float *>(row_of(gradient, edge, 1)) + part % 4;
+  float *to = reinterpret_cast<float *>(gradient + edge) + part % 4;
   *to = add ? *to + total : total;
 }
 
@@ -234,6 +252,7 @@ __global__ void __launch_bounds__(Layout::kThreads, 1)
       for (int s = 0; s < Layout::kUnroll; ++s)
         h[s] = gather_features(
             row_of(features_bar, batch.neighbour(k + s * Layout::kGroups), 4 * C), C);
+      // A filter from differences is not zero where the weights are: the adjoint has to be.
       if (e - worker.group() + Layout::kStride > end) {
 #pragma unroll
         for (int s = 0; s < Layout::kUnroll; ++s)
@@ -241,18 +260,8 @@ __global__ void __launch_bounds__(Layout::kThreads, 1)
       }
       float parts[4 * Layout::kUnroll];
 #pragma unroll
-      for (int s = 0; s < Layout::kUnroll; ++s) {
-        const int at = k + s * Layout::kGroups;
-        const float4 edge = batch.u_row[at], slope = batch.slopes_neighbour[at];
-        // The message went to the neighbour, from where this atom is seen along -u.
-        const float u[3] = {-edge.x, -edge.y, -edge.z};
-        float H[3] = {}, u_bar[3] = {};
-        const Filter<Channels> w =
-            worker.filter.value(batch.row(at), batch.weights[at], filter_adjoint(u, x, h[s]), H);
-        message_adjoint(w, u, x, h[s], x_bar, u_bar);
-        for (int c = 0; c < 3; ++c) parts[4 * s + c] = -u_bar[c];
-        parts[4 * s + 3] = slope.x * H[0] + slope.y * H[1] + slope.z * H[2];
-      }
+      for (int s = 0; s < Layout::kUnroll; ++s)
+        edge_adjoint(worker.filter, batch, k + s * Layout::kGroups, x, h[s], x_bar, parts + 4 * s);
       write_gradients<Layout>(parts, e, end, gradient + worker.slice() * stride, add);
     });
     sum_groups<Layout::kLanes>(x_bar.a);
@@ -295,7 +304,7 @@ Slicing slicing(const SplineTable<float> &table, int C) {
 /// the table.
 template <class Launch>
 void with_slicing(const Slicing &slicing, int C, int centres, const Launch &launch) {
-  constexpr int kFew = 10;  // centres to a multiprocessor
+  constexpr int kFew = 10;  // centres to a multiprocessor, where both take the same time
   const bool few = centres * (C / slicing.width) < kFew * multiprocessors().count;
   const auto with_width = [&](auto width) {
     if (slicing.shared && !few)

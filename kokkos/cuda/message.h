@@ -13,7 +13,8 @@ namespace mlff::cuda {
 using Stream = CUstream_st *;
 
 /// Slices of channels that messages with this table are computed in, each with its own part of the
-/// edges' gradients. 0: the table is too large for these kernels; use the portable ones.
+/// edges' gradients: as few as the table allows to hold a slice of it in shared memory. A table
+/// that is too large for that is read through the caches, which takes twice as long.
 int message_slices(const device::SplineTable<float> &table, int C);
 
 /// features [4][C] of the range = state [4][C] (all centres) + messages from the neighbours'
