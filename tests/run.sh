@@ -3,6 +3,7 @@
 #   MLFF_TEST_TORCH=1   installs PyTorch (5 GB) for the tests of training; without, they run if it is there
 #   MLFF_FUZZ_SECONDS   length of the fuzz run (default 60; 0 leaves it out)
 #   MLFF_SID_ROOT       where Debian sid is kept for the Kokkos tests (see tests/kokkos.sh; empty leaves it out)
+#   MLFF_LAMMPS_KOKKOS  a LAMMPS with KOKKOS, with which all LAMMPS tests run again (see tests/lammps/conftest.py)
 #   CI=1                installs Clang for the fuzz run; without, it runs if Clang is there
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../examples/setup.sh"
