@@ -67,6 +67,11 @@ Geometry<Real> MessagePassing<Real, Sum, Space>::geometry() const {
   return {static_cast<Real>(edges_.options().spacing), static_cast<Real>(softening_)};
 }
 
+template <class Real, class Sum, class Space>
+AtomEnergy MessagePassing<Real, Sum, Space>::energies() const {
+  return {energy_.data(), atomic_energies_.data(), edges_.view().element, energy_scale_};
+}
+
 /// Ranges of atoms whose rows, and edges where filters are exact, there is room for at a time.
 template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::cut_into_ranges() {
@@ -107,7 +112,6 @@ void MessagePassing<Real, Sum, Space>::prepare(const DeviceAtoms &atoms,
     if (k < buffers || !gathers_first_layer_) features_bar_[k].reserve(std::size_t(4) * C_ * rows);
   energy_.reserve(local);
   gradient_.reserve(gradient_slices() * gradient_stride());
-  reverse_.reserve(edges_.capacity());
   reserve(local, rows, static_cast<int>(range));
 }
 
@@ -244,10 +248,10 @@ void MessagePassing<Real, Sum, Space>::add_forces(DeviceResults &results) {
   const Edges<Real> edges = edges_.view();
   finish_gradients<Space>(edges, geometry(), gradient_slices(), gradient_stride(),
                           gradient_.data());
-  find_reverses<Space>(edges, geometry(), static_cast<Real>(cutoff_), reverse_.data());
   const double scale = energy_scale_ * length_scale_;
-  sum_forces<Sum, Space>(edges, reverse_.data(), gradient_.data(), edges_.atom_of_row(),
-                         energy_.data(), scale, trouble_.reporter(), results.forces);
+  sum_forces<Sum, Space>(ReverseTest<Real>(edges, geometry(), cutoff_), gradient_.data(),
+                         edges_.atom_of_row(), energies(), scale, trouble_.reporter(),
+                         results.forces);
   if (edges_.rows() == edges_.local_rows()) return;
   ghost_edges_.build(edges, edges_.rows());
   if (results.forces)
@@ -261,13 +265,11 @@ template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::add_results(DeviceResults &results) {
   const Edges<Real> edges = edges_.view();
   if (results.atomic_energies)
-    scatter_energies<Space>(edges.rows, edges_.atom_of_row(), energy_.data(), energy_scale_,
-                            results.atomic_energies);
+    scatter_energies<Space>(edges.rows, energies(), edges_.atom_of_row(), results.atomic_energies);
   if (results.atomic_virial)
-    sum_atomic_virials<Space>(edges, geometry(), reverse_.data(), gradient_.data(),
+    sum_atomic_virials<Space>(ReverseTest<Real>(edges, geometry(), cutoff_), gradient_.data(),
                               edges_.atom_of_row(), energy_scale_, results.atomic_virial);
-  if (results.want_energy)
-    results.energy = energy_scale_ * sum_energies<Space>(edges.rows, energy_.data());
+  if (results.want_energy) results.energy = sum_energies<Space>(edges.rows, energies());
   if (results.want_virial) {
     const auto virial = sum_virial<Space>(edges, geometry(), gradient_.data());
     for (int k = 0; k < 6; ++k) results.virial[k] = energy_scale_ * virial.x[k];
@@ -285,8 +287,6 @@ void MessagePassing<Real, Sum, Space>::compute(const DeviceAtoms &atoms,
   prepare(atoms, list);
   forward(halo);
   backward(halo);
-  add_atomic_energies<Space>(edges_.local_rows(), edges_.view().element, atomic_energies_.data(),
-                             energy_.data());
   add_forces(results);
   add_results(results);
 }
@@ -294,8 +294,8 @@ void MessagePassing<Real, Sum, Space>::compute(const DeviceAtoms &atoms,
 template <class Real, class Sum, class Space>
 std::size_t MessagePassing<Real, Sum, Space>::workspace_bytes() const {
   std::size_t bytes = edges_.bytes() + features_.bytes() + sender_bar_.bytes() + energy_.bytes() +
-                      gradient_.bytes() + reverse_.bytes() + ghost_edges_.bytes() +
-                      exact_filters_.bytes() + own_bytes();
+                      gradient_.bytes() + ghost_edges_.bytes() + exact_filters_.bytes() +
+                      own_bytes();
   for (const Array<Real, Space> &rows : state_) bytes += rows.bytes();
   for (const Array<Real, Space> &rows : senders_) bytes += rows.bytes();
   for (const Array<Real, Space> &rows : features_bar_) bytes += rows.bytes();

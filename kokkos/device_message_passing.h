@@ -73,7 +73,7 @@ class MessagePassing : public DeviceNetwork {
   Array<Real, Space> embedding_{"mlff::embedding"};    ///< [caller's elements, C]
   Array<Real, Space> features_{"mlff::features"};      ///< [range, 4C]
   Array<Real, Space> sender_bar_{"mlff::sender_bar"};  ///< [range, 5C]
-  Array<double, Space> energy_{"mlff::energy"};        ///< [local] file's unit
+  Array<double, Space> energy_{"mlff::energy"};        ///< [local] file's unit, without E0
 
  private:
   void prepare(const DeviceAtoms &atoms, const DeviceNeighbourList &list);
@@ -84,6 +84,7 @@ class MessagePassing : public DeviceNetwork {
   void add_forces(DeviceResults &results);
   void add_results(DeviceResults &results);
   Geometry<Real> geometry() const;
+  AtomEnergy energies() const;
   /// Filters of layer l, exact rows evaluated for the range.
   template <class Visit>
   void with_filters(int l, Range range, const Visit &visit);
@@ -112,7 +113,6 @@ class MessagePassing : public DeviceNetwork {
   int reading_ = 0;
   Array<EdgeGradient<Real>, Space> gradient_{"mlff::gradient"};  ///< [slices, edges]
   bool adds_gradients_ = false;
-  Array<int, Space> reverse_{"mlff::reverse"};  ///< [edges]
   GhostEdges<Real, Space> ghost_edges_;
 };
 

@@ -65,64 +65,72 @@ void finish_gradients(const Edges<Real> &edges, const Geometry<Real> &geometry, 
       });
 }
 
-/// reverse [edges]: the edge from the neighbour back, or -1 where the neighbour is another
-/// process's. Two atoms may be neighbours through several images, so vectors are compared.
-template <class Space, class Real>
-void find_reverses(const Edges<Real> &edges, const Geometry<Real> &geometry, Real cutoff,
-                   int *reverse) {
-  const Real near2 = Real(1e-6) * cutoff * cutoff;
-  for_rows<Space>(
-      "mlff::find_reverses", edges.rows, KOKKOS_LAMBDA(const Team<Space> &lanes, int row) {
-        for (int e = edges.offset[row]; e < edges.offset[row + 1]; ++e) {
-          const int j = edges.neighbour[e];
-          const int begin = j < edges.rows ? edges.offset[j] : 0;
-          const int count = j < edges.rows ? edges.offset[j + 1] - begin : 0;
-          int found = -1;
-          Kokkos::parallel_reduce(
-              Kokkos::ThreadVectorRange(lanes, count),
-              [&](int k, int &best) {
-                const int back = begin + k;
-                if (edges.neighbour[back] != row) return;
-                const Real length = geometry.length(edges, e);
-                const Real back_length = geometry.length(edges, back);
-                Real gap2 = 0;
-                for (int c = 0; c < 3; ++c) {
-                  const Real d = length * edges.edge[e].u[c] + back_length * edges.edge[back].u[c];
-                  gap2 += d * d;
-                }
-                if (gap2 < near2) best = Kokkos::max(best, back);
-              },
-              Kokkos::Max<int>(found));
-          Kokkos::single(Kokkos::PerThread(lanes), [&] { reverse[e] = Kokkos::max(found, -1); });
-        }
-      });
-}
+/// Tells an edge's reverse. Two atoms may be neighbours through several images, so vectors are
+/// compared.
+template <class Real>
+struct ReverseTest {
+  Edges<Real> edges;
+  Geometry<Real> geometry;
+  Real near2;  ///< square of a distance far below that between two images
+
+  ReverseTest(const Edges<Real> &edges, const Geometry<Real> &geometry, double cutoff)
+      : edges(edges), geometry(geometry), near2(static_cast<Real>(1e-6 * cutoff * cutoff)) {}
+
+  /// Whether the edge `back`, which begins at e's neighbour, is e from `row` in reverse.
+  KOKKOS_FORCEINLINE_FUNCTION bool operator()(int row, int e, int back) const {
+    if (edges.neighbour[back] != row) return false;
+    const Real length = geometry.length(edges, e), back_length = geometry.length(edges, back);
+    Real gap2 = 0;
+    for (int c = 0; c < 3; ++c) {
+      const Real d = length * edges.edge[e].u[c] + back_length * edges.edge[back].u[c];
+      gap2 += d * d;
+    }
+    return gap2 < near2;
+  }
+};
+
+/// An atom's energy with its E0, in the caller's unit.
+struct AtomEnergy {
+  const double *energies;         ///< [row] without E0
+  const double *atomic_energies;  ///< [element] E0
+  const int *element;             ///< [row]
+  double scale;
+  KOKKOS_FORCEINLINE_FUNCTION double operator()(int row) const {
+    return scale * (energies[row] + atomic_energies[element[row]]);
+  }
+};
 
 /// forces [atom] += scale (sum over an atom's edges of dE/d(vector), minus that of their reverse
-/// edges). Reports an energy or force that is not a number.
+/// edges; those from other processes' atoms come later). Reports an energy or force that is not a
+/// number.
 template <class Sum, class Space, class Real>
-void sum_forces(const Edges<Real> &edges, const int *reverse, const EdgeGradient<Real> *gradient,
-                const int *atom_of_row, const double *energies, double scale,
+void sum_forces(const ReverseTest<Real> &is_reverse, const EdgeGradient<Real> *gradient,
+                const int *atom_of_row, const AtomEnergy &energy, double scale,
                 Trouble::Reporter report, double *forces) {
+  // The lanes of a row look for one edge's reverse together, each in its part of the neighbour's
+  // edges; nothing is summed over the lanes before the end.
+  constexpr int kLanes = RowPolicy<Space>::kLanes;
+  const Edges<Real> edges = is_reverse.edges;
   for_rows<Space>(
       "mlff::sum_forces", edges.rows, KOKKOS_LAMBDA(const Team<Space> &lanes, int row) {
-        const int begin = edges.offset[row];
+        const int first = edges.offset[row];
         Sums<Sum, 3> force;
         Kokkos::parallel_reduce(
-            Kokkos::ThreadVectorRange(lanes, edges.offset[row + 1] - begin),
+            Kokkos::ThreadVectorRange(lanes, (edges.offset[row + 1] - first) * kLanes),
             [&](int k, Sums<Sum, 3> &sum) {
-              const EdgeGradient<Real> g = gradient[begin + k];
-              const int back = reverse[begin + k];
-              for (int c = 0; c < 3; ++c) {
-                sum.x[c] += g.u[c];
-                if (back >= 0) sum.x[c] -= gradient[back].u[c];
-              }
+              const int e = first + k / kLanes, lane = k % kLanes, j = edges.neighbour[e];
+              if (lane == 0)
+                for (int c = 0; c < 3; ++c) sum.x[c] += gradient[e].u[c];
+              if (j >= edges.rows) return;
+              for (int back = edges.offset[j] + lane; back < edges.offset[j + 1]; back += kLanes)
+                if (is_reverse(row, e, back))
+                  for (int c = 0; c < 3; ++c) sum.x[c] -= gradient[back].u[c];
             },
             force);
         Kokkos::single(Kokkos::PerThread(lanes), [&] {
           const int atom = atom_of_row[row];
           const Sum total = force.x[0] + force.x[1] + force.x[2];
-          if (!Kokkos::isfinite(energies[row]) || !Kokkos::isfinite(total))
+          if (!Kokkos::isfinite(energy(row)) || !Kokkos::isfinite(total))
             report(Trouble::Result, atom);
           if (forces)
             for (int c = 0; c < 3; ++c) forces[3 * std::size_t(atom) + c] += scale * force.x[c];
@@ -157,47 +165,41 @@ Sums<double, 6> sum_virial(const Edges<Real> &edges, const Geometry<Real> &geome
 
 /// atomic_virial [atom, 9] += half of each of the atom's edges, and of their reverse edges.
 template <class Space, class Real>
-void sum_atomic_virials(const Edges<Real> &edges, const Geometry<Real> &geometry,
-                        const int *reverse, const EdgeGradient<Real> *gradient,
+void sum_atomic_virials(const ReverseTest<Real> &is_reverse, const EdgeGradient<Real> *gradient,
                         const int *atom_of_row, double scale, double *atomic_virial) {
+  const Edges<Real> edges = is_reverse.edges;
+  const Geometry<Real> geometry = is_reverse.geometry;
   for_each<Space>(
       "mlff::sum_atomic_virials", std::size_t(9) * edges.rows, KOKKOS_LAMBDA(std::size_t index) {
         const int row = index / 9, k = index % 9;
         double sum = 0;
         for (int e = edges.offset[row]; e < edges.offset[row + 1]; ++e) {
           sum += edge_virial(edges, geometry, gradient, e, k);
-          if (reverse[e] >= 0) sum += edge_virial(edges, geometry, gradient, reverse[e], k);
+          const int j = edges.neighbour[e];
+          if (j >= edges.rows) continue;
+          for (int back = edges.offset[j]; back < edges.offset[j + 1]; ++back)
+            if (is_reverse(row, e, back)) sum += edge_virial(edges, geometry, gradient, back, k);
         }
         atomic_virial[9 * std::size_t(atom_of_row[row]) + k] += 0.5 * scale * sum;
       });
 }
 
-/// energies [row] += E0 of the row's element.
-template <class Space>
-void add_atomic_energies(int rows, const int *element, const double *atomic_energies,
-                         double *energies) {
-  for_each<Space>(
-      "mlff::add_atomic_energies", rows,
-      KOKKOS_LAMBDA(std::size_t row) { energies[row] += atomic_energies[element[row]]; });
-}
-
 /// Sum over all rows; waits for the device.
 template <class Space>
-double sum_energies(int rows, const double *energies) {
+double sum_energies(int rows, const AtomEnergy &energy) {
   double total = 0;
   Kokkos::parallel_reduce(
       "mlff::sum_energies", Kokkos::RangePolicy<Space>(0, rows),
-      KOKKOS_LAMBDA(int row, double &sum) { sum += energies[row]; }, total);
+      KOKKOS_LAMBDA(int row, double &sum) { sum += energy(row); }, total);
   return total;
 }
 
 template <class Space>
-void scatter_energies(int rows, const int *atom_of_row, const double *energies, double scale,
+void scatter_energies(int rows, const AtomEnergy &energy, const int *atom_of_row,
                       double *atomic_energies) {
   for_each<Space>(
-      "mlff::scatter_energies", rows, KOKKOS_LAMBDA(std::size_t row) {
-        atomic_energies[atom_of_row[row]] += scale * energies[row];
-      });
+      "mlff::scatter_energies", rows,
+      KOKKOS_LAMBDA(std::size_t row) { atomic_energies[atom_of_row[row]] += energy(row); });
 }
 
 }  // namespace mlff::device
