@@ -89,7 +89,8 @@ def speed_table(results: dict) -> str:
             by = {name: found[name].get(system) for name in SERIES}
             rows.append([title_of(system), *(rate(row) for row in by.values()), factor(by)])
         head = ["atoms", *(label for label, *_ in SERIES.values()), "library : best PyTorch"]
-        texts.append(f"{architecture}, katom-step/s:\n\n{table(head, rows)}")
+        if rows:
+            texts.append(f"{architecture}, katom-step/s:\n\n{table(head, rows)}")
     return "\n\n".join(texts) + f"\n\n{where(results)}{left_out(results)}"
 
 

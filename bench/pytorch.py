@@ -147,7 +147,7 @@ class Case:
     """One system with one network in one mode, ready to be evaluated."""
 
     def __init__(self, folder: Path, device: str, architecture: str, name: str, mode: str) -> None:
-        known = MODES if device == "cuda" else ("eager", "compile")
+        known = MODES if device == "cuda" else ("eager", "script", "compile")
         if mode not in known:
             raise ValueError(f"mode {mode!r} is none of {', '.join(known)}")
         self.device = device
@@ -174,7 +174,8 @@ class Case:
 
     def time(self) -> dict[str, float]:
         """Wall seconds of one evaluation and more."""
-        return self.time_on_gpu() if self.device == "cuda" else self.time_on_cpu()
+        times = self.time_on_gpu() if self.device == "cuda" else self.time_on_cpu()
+        return times | {"atoms": self.atoms}
 
     def time_on_cpu(self) -> dict[str, float]:
         """Wall and CPU seconds of one evaluation, the mean over at least SECONDS."""
@@ -191,7 +192,7 @@ class Case:
         evaluations = max(1, int(SECONDS / BATCHES / self.batch(2)))
         times = [self.batch(evaluations) for _ in range(BATCHES)]
         wall = {"wall": median(times), "wall least": min(times), "wall largest": max(times)}
-        return wall | {"evaluations": BATCHES * evaluations, "atoms": self.atoms}
+        return wall | {"evaluations": BATCHES * evaluations}
 
     def batch(self, evaluations: int) -> float:
         torch.cuda.synchronize()
