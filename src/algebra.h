@@ -100,12 +100,20 @@ struct Gates {
   Value s, sv, v;
 };
 
-/// Update: s += a_s + a_sv <V, W>; v += a_v W.
+/// Update: s += a_s + a_sv q with q = <V, W>; v += a_v W.
+template <class Value>
+MLFF_FUNCTION void update_scalar(const Gates<Value> &a, const Value &q, Features<Value> &x) {
+  x.s += a.s + a.sv * q;
+}
+template <class Value>
+MLFF_FUNCTION void update_vector(const Gates<Value> &a, const Value *W, Features<Value> &x) {
+  for (int c = 0; c < 3; ++c) x.v[c] += a.v * W[c];
+}
 template <class Value>
 MLFF_FUNCTION void update(const Gates<Value> &a, const Value *V, const Value *W,
                           Features<Value> &x) {
-  x.s += a.s + a.sv * dot(V, W);
-  for (int c = 0; c < 3; ++c) x.v[c] += a.v * W[c];
+  update_scalar(a, dot(V, W), x);
+  update_vector(a, W, x);
 }
 
 /// Adjoint of update with respect to the gates; h is the adjoint behind the update.

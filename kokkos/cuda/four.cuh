@@ -7,25 +7,25 @@ namespace mlff::cuda {
 struct alignas(16) Four {
   float x[4];
 
-  __device__ Four &operator+=(const Four &y) {
+  __host__ __device__ Four &operator+=(const Four &y) {
     for (int i = 0; i < 4; ++i) x[i] += y.x[i];
     return *this;
   }
 };
 
-__device__ inline Four operator+(Four x, const Four &y) { return x += y; }
+__host__ __device__ inline Four operator+(Four x, const Four &y) { return x += y; }
 
-__device__ inline Four operator+(Four x, float y) {
+__host__ __device__ inline Four operator+(Four x, float y) {
   for (int i = 0; i < 4; ++i) x.x[i] += y;
   return x;
 }
 
-__device__ inline Four operator*(Four x, const Four &y) {
+__host__ __device__ inline Four operator*(Four x, const Four &y) {
   for (int i = 0; i < 4; ++i) x.x[i] *= y.x[i];
   return x;
 }
 
-__device__ inline Four operator*(Four x, float y) {
+__host__ __device__ inline Four operator*(Four x, float y) {
   for (int i = 0; i < 4; ++i) x.x[i] *= y;
   return x;
 }
@@ -33,6 +33,11 @@ __device__ inline Four operator*(Four x, float y) {
 __device__ inline Four load(const float *p) { return *reinterpret_cast<const Four *>(p); }
 
 __device__ inline void store(float *p, const Four &x) { *reinterpret_cast<Four *>(p) = x; }
+
+/// Writes what this kernel does not read again, and leaves the caches to other data.
+__device__ inline void stream(float *p, const Four &x) {
+  __stcs(reinterpret_cast<float4 *>(p), reinterpret_cast<const float4 &>(x));
+}
 
 __device__ inline void load3(int stride, const float *p, Four *x) {
   for (int c = 0; c < 3; ++c) x[c] = load(p + c * stride);

@@ -13,7 +13,7 @@ struct Tile {
   int C;
   int atoms;
   float epsilon;
-  float *large, *small;              ///< shared memory for operands, see tile_floats
+  float *large, *small;              ///< shared memory for operands
   float *large_scale, *small_scale;  ///< [3 M], [M]
 
   __device__ int row(int row) const { return row < atoms ? row : atoms - 1; }
@@ -44,18 +44,24 @@ __device__ inline Features<Four> load_features(int C, const float *p) {
   return x;
 }
 
-__device__ inline void store_features(int C, float *p, const Features<Four> &x) {
-  store(p, x.s);
-  store3(C, p + C, x.v);
+/// What of shared memory the operands on the way there leave: [M][C] each for <V, W>, in the large
+/// operand's memory behind [3 M][C], and for the new v, beside [M][C] in either operand's.
+template <int M>
+__device__ inline Operand scalar_product(const Tile<M> &tile) {
+  return {tile.large + 3 * M * tile.C, nullptr, tile.C};
+}
+template <int M>
+__device__ inline Operand new_vector(const Tile<M> &tile, int c) {
+  return {(c < 2 ? tile.large + c * M * tile.C : tile.small) + M * tile.C, nullptr, tile.C};
 }
 
 /// features [4][C] become state [4][C], which the last layer has no use for; the small operand
-/// becomes s, not yet split.
+/// becomes s, not yet split, and new_vector v.
 template <bool Last, int M>
 __device__ inline void update(const Tile<M> &tile, const UpdateLayers &layers,
                               const UpdateKept &kept, const float *features, float *state) {
   const int C = tile.C;
-  const Operand v = tile.in_large(C), s_n = tile.in_small(2 * C);
+  const Operand v = tile.in_large(C), s_n = tile.in_small(2 * C), q = scalar_product(tile);
   each_four<M>(C, [&](int row, int f) {
     const Features<Four> x = load_features(C, features + 4 * C * tile.row(row) + f);
     store(s_n.at(row, f), x.s);
@@ -63,7 +69,8 @@ __device__ inline void update(const Tile<M> &tile, const UpdateLayers &layers,
   });
   split_rows<M>(v, 3 * M);
   product<M, 3, 1, 2>(layers.mix, C, v, [&](int row, int f, const Four(&y)[3][2]) {
-    const Four V[3] = {y[0][0], y[1][0], y[2][0]};
+    const Four V[3] = {y[0][0], y[1][0], y[2][0]}, W[3] = {y[0][1], y[1][1], y[2][1]};
+    store(q.at(row, f), dot(V, W));
     store(s_n.at(row, C + f), square_root(squared_norm(V, tile.epsilon)));
     if (row >= tile.atoms) return;
     float *mixed = kept.mixed + 6 * C * row + f;
@@ -83,20 +90,24 @@ __device__ inline void update(const Tile<M> &tile, const UpdateLayers &layers,
   product<M, 1, Tile<M>::kFragments, Last ? 2 : 3>(
       layers.upd1, C, hidden, [&](int row, int f, const Four(&y)[1][Last ? 2 : 3]) {
         const int at = tile.row(row);
-        const Mixed mixed = Mixed::read(C, kept.mixed + 6 * C * at + f);
-        Gates<Four> a = {y[0][0], y[0][1], {}};
         Features<Four> x = {load(features + 4 * C * at + f), {}};
+        Gates<Four> a = {y[0][0], y[0][1], {}};
+        update_scalar(a, load(q.at(row, f)), x);
         if constexpr (!Last) {
-          a.v = y[0][2];
+          Four W[3];
+          load3(2 * C, kept.mixed + 6 * C * at + C + f, W);
           load3(C, features + 4 * C * at + C + f, x.v);
+          a.v = y[0][2];
+          update_vector(a, W, x);
+          for (int c = 0; c < 3; ++c) store(new_vector(tile, c).at(row, f), x.v[c]);
         }
-        mlff::update(a, mixed.V, mixed.W, x);
         store(s.at(row, f), x.s);
         if (row >= tile.atoms) return;
         store(kept.gates + 2 * C * row + f, a.sv);
         if constexpr (Last) return;
-        store(kept.gates + 2 * C * row + C + f, a.v);
-        store_features(C, state + 4 * C * row + f, x);
+        stream(kept.gates + 2 * C * row + C + f, a.v);
+        stream(state + 4 * C * row + f, x.s);
+        for (int c = 0; c < 3; ++c) stream(state + 4 * C * row + (1 + c) * C + f, x.v[c]);
       });
 }
 
@@ -154,10 +165,10 @@ __device__ inline void update_adjoint(const Tile<M> &tile, const UpdateAdjointLa
                                         });
 }
 
-/// senders [5][C] from s in the small operand and the v of state [4][C].
+/// senders [5][C] from what update leaves: s in the small operand, and the new v.
 template <int M>
 __device__ inline void make_senders(const Tile<M> &tile, const PhiLayers &layers,
-                                    const PhiKept &kept, const float *state, float *senders) {
+                                    const PhiKept &kept, float *senders) {
   const int C = tile.C;
   const Operand s = tile.in_small(C), hidden = tile.in_large(C);
   split_rows<M>(s);
@@ -166,18 +177,18 @@ __device__ inline void make_senders(const Tile<M> &tile, const PhiLayers &layers
                                           Four slope;
                                           store(hidden.at(row, f), silu(y[0][0], slope));
                                           if (row < tile.atoms)
-                                            store(kept.phi_slope + C * row + f, slope);
+                                            stream(kept.phi_slope + C * row + f, slope);
                                         });
   split_rows<M>(hidden);
   product<M, 1, Tile<M>::kFragments, 3>(
       layers.phi1, C, hidden, [&](int row, int f, const Four(&y)[1][3]) {
         if (row >= tile.atoms) return;
         float *sender = senders + 5 * C * row + f;
-        store(sender, y[0][0]);
-        store(sender + C, y[0][1]);
+        stream(sender, y[0][0]);
+        stream(sender + C, y[0][1]);
         for (int c = 0; c < 3; ++c)
-          store(sender + (2 + c) * C, y[0][2] * load(state + (4 * row + 1 + c) * C + f));
-        store(kept.xc + C * row + f, y[0][2]);
+          stream(sender + (2 + c) * C, y[0][2] * load(new_vector(tile, c).at(row, f)));
+        stream(kept.xc + C * row + f, y[0][2]);
       });
 }
 

@@ -22,31 +22,29 @@ int attribute(cudaDeviceAttr what) {
   return value;
 }
 
-/// Widths of the operands in shared memory, in numbers for each atom of a tile.
+/// Shared memory of a tile, in numbers for each atom; the small operand takes its last ones.
 struct Widths {
-  int large, small;
+  int all, small;
 
-  constexpr int bytes(int M) const { return 4 * M * (large + small + 4); }
+  constexpr int bytes(int M) const { return 4 * M * (all + 4); }
 };
 
-Widths forward_widths(int C) { return {3 * C, 2 * C}; }
-Widths backward_widths(int C) { return {6 * C, C}; }
+constexpr Widths forward_widths(int C) { return {6 * C, 2 * C}; }
+constexpr Widths backward_widths(int C) { return {7 * C, C}; }
+/// The read-out's rows share the large operand's memory.
 Widths turn_widths(int C, const ReadOutLayers &read_out) {
   int hidden = 0;
   for (int k = 0; k < read_out.hidden; ++k) hidden += 2 * read_out.forward[k].outputs;
-  return {std::max(6 * C, hidden), 2 * C};
+  return {std::max(7 * C, hidden + 2 * C), 2 * C};
 }
-/// Rows of sums, for each atom.
-int padded_width(int inputs) { return (inputs + 31) / 32 * 32; }
-Widths first_widths(int inputs) { return {padded_width(inputs), 0}; }
+Widths dense_widths(int inputs) { return {(inputs + 31) / 32 * 32, 0}; }
 
 /// The block's tile, whose first row is `first`.
 template <int M>
 __device__ Tile<M> make_tile(int C, float epsilon, Widths widths, int first, int size) {
   extern __shared__ float4 shared[];
-  float *large = reinterpret_cast<float *>(shared), *small = large + M * widths.large;
-  float *scales = small + M * widths.small;
-  return {C, min(M, size - first), epsilon, large, small, scales, scales + 3 * M};
+  float *large = reinterpret_cast<float *>(shared), *end = large + M * widths.all;
+  return {C, min(M, size - first), epsilon, large, end - M * widths.small, end, end + 3 * M};
 }
 
 /// Where the rows begin that belong to an atom.
@@ -60,10 +58,15 @@ __host__ __device__ PhiKept offset(const PhiKept &kept, int C, int row) {
   return {kept.phi_slope + at, kept.xc + at};
 }
 
-template <int M>
-constexpr int kBlocksPerProcessor = M > 32 ? 1 : 2;
+/// Blocks that a multiprocessor is to run at a time, which decides how many registers a thread may
+/// have. Two overlap each other's phases, if they leave the L1 cache enough of the memory that it
+/// shares with them: up to `most_channels`. Numbers of channels that are not known to the compiler
+/// (0) take too many registers, and small tiles are for so few atoms that there is but one block.
+constexpr int blocks_at_a_time(int M, int channels, int most_channels) {
+  return M > 16 && channels > 0 && channels <= most_channels ? 2 : 1;
+}
 
-#define MLFF_TILE_KERNEL __global__ __launch_bounds__(32 * kWarps<M>, kBlocksPerProcessor<M>)
+#define MLFF_TILE_KERNEL(blocks) __global__ __launch_bounds__(32 * kWarps<M>, blocks)
 
 struct FinishLayer {
   int size, C;
@@ -78,13 +81,14 @@ struct FinishLayer {
 };
 
 template <int M, int kChannels>
-MLFF_TILE_KERNEL void finish_layer_kernel(const __grid_constant__ FinishLayer p) {
+MLFF_TILE_KERNEL(blocks_at_a_time(M, kChannels, 128))
+void finish_layer_kernel(const __grid_constant__ FinishLayer p) {
   const int first = M * blockIdx.x, C = kChannels > 0 ? kChannels : p.C;
   const std::size_t at = std::size_t(C) * first;
   const Tile<M> tile = make_tile<M>(C, p.epsilon, p.widths, first, p.size);
   update<false>(tile, p.update, offset(p.update_kept, C, first), p.features + 4 * at,
                 p.state + 4 * at);
-  make_senders(tile, p.phi, offset(p.phi_kept, C, first), p.state + 4 * at, p.senders + 5 * at);
+  make_senders(tile, p.phi, offset(p.phi_kept, C, first), p.senders + 5 * at);
 }
 
 struct FinishLayerAdjoint {
@@ -100,7 +104,8 @@ struct FinishLayerAdjoint {
 };
 
 template <int M, int kChannels>
-MLFF_TILE_KERNEL void finish_layer_adjoint_kernel(const __grid_constant__ FinishLayerAdjoint p) {
+MLFF_TILE_KERNEL(blocks_at_a_time(M, kChannels, 64))
+void finish_layer_adjoint_kernel(const __grid_constant__ FinishLayerAdjoint p) {
   const int first = M * blockIdx.x, C = kChannels > 0 ? kChannels : p.C;
   const std::size_t at = std::size_t(C) * first;
   const Tile<M> tile = make_tile<M>(C, p.epsilon, p.widths, first, p.size);
@@ -125,14 +130,16 @@ struct Turn {
 };
 
 template <int M, int kChannels>
-MLFF_TILE_KERNEL void turn_kernel(const __grid_constant__ Turn p) {
+MLFF_TILE_KERNEL(blocks_at_a_time(M, kChannels, 64))
+void turn_kernel(const __grid_constant__ Turn p) {
   const int C = kChannels > 0 ? kChannels : p.C;
   const UpdateKept kept = offset(p.scratch, C, M * blockIdx.x);
   for (int first = M * blockIdx.x; first < p.size; first += M * gridDim.x) {
-    const Tile<M> tile = make_tile<M>(C, p.epsilon, p.widths, first, p.size);
+    Tile<M> tile = make_tile<M>(C, p.epsilon, p.widths, first, p.size);
     const std::size_t at = std::size_t(4) * C * first;
     update<true>(tile, p.update, kept, p.features + at, nullptr);
     read_out_and_adjoint(tile, p.read_out, p.energies + first, p.features_bar + at);
+    tile.small += M * C;
     update_adjoint<true>(tile, p.update_adjoint, kept, p.features_bar + at);
     __syncthreads();
   }
@@ -151,7 +158,8 @@ struct DensePair {
 };
 
 template <int M>
-MLFF_TILE_KERNEL void dense_pair_kernel(const __grid_constant__ DensePair p) {
+MLFF_TILE_KERNEL(M > 16 ? 3 : 2)
+void dense_pair_kernel(const __grid_constant__ DensePair p) {
   const int first = M * blockIdx.x, component = blockIdx.y;
   const SplitLayer &layer = component == 0 ? p.scalar : p.vector;
   const int width = (layer.inputs + 31) / 32 * 32;
@@ -172,13 +180,17 @@ MLFF_TILE_KERNEL void dense_pair_kernel(const __grid_constant__ DensePair p) {
       });
 }
 
-/// A kernel for small and large tiles, for any number of channels and for the common one.
+/// A kernel for small and large tiles, each for any number of channels and for the usual ones.
 template <class Arguments>
 struct Kernels {
   using Kernel = void (*)(Arguments);
-  Kernel any[2], common[2];
+  Kernel any[2], usual[3][2];
+
+  Kernel choose(int C, int M) const {
+    const auto &kernels = C == 64 ? usual[0] : C == 128 ? usual[1] : C == 256 ? usual[2] : any;
+    return kernels[M == 32];
+  }
 };
-constexpr int kCommonChannels = 128;
 
 /// Atoms of a tile: few where the processors would otherwise have nothing to do, or where shared
 /// memory holds no more.
@@ -196,21 +208,25 @@ void launch(Stream stream, const Kernels<Arguments> &kernels, int C, Widths widt
   const int M = tile_size(arguments.size, widths), bytes = widths.bytes(M);
   int blocks = (arguments.size + M - 1) / M;
   if (most_rows > 0) blocks = std::min(blocks, most_rows / M);
-  const auto kernel = (C == kCommonChannels ? kernels.common : kernels.any)[M == 32];
+  const auto kernel = kernels.choose(C, M);
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
   kernel<<<dim3(blocks, components), 32 * kWarps<32>, bytes, stream>>>(arguments);
   check(cudaGetLastError());
 }
 
-#define MLFF_KERNELS(kernel)                                                                     \
-  {                                                                                              \
-    {kernel<16, 0>, kernel<32, 0>}, { kernel<16, kCommonChannels>, kernel<32, kCommonChannels> } \
+#define MLFF_KERNELS(kernel)                                                  \
+  {                                                                           \
+    {kernel<16, 0>, kernel<32, 0>}, {                                         \
+      {kernel<16, 64>, kernel<32, 64>}, {kernel<16, 128>, kernel<32, 128>}, { \
+        kernel<16, 256>, kernel<32, 256>                                      \
+      }                                                                       \
+    }                                                                         \
   }
-const Kernels<FinishLayer> kFinishLayer = MLFF_KERNELS(finish_layer_kernel);
-const Kernels<FinishLayerAdjoint> kFinishLayerAdjoint = MLFF_KERNELS(finish_layer_adjoint_kernel);
-const Kernels<Turn> kTurn = MLFF_KERNELS(turn_kernel);
-const Kernels<DensePair> kDensePair = {{dense_pair_kernel<16>, dense_pair_kernel<32>},
-                                       {dense_pair_kernel<16>, dense_pair_kernel<32>}};
+constexpr Kernels<FinishLayer> kFinishLayer = MLFF_KERNELS(finish_layer_kernel);
+constexpr Kernels<FinishLayerAdjoint> kFinishLayerAdjoint =
+    MLFF_KERNELS(finish_layer_adjoint_kernel);
+constexpr Kernels<Turn> kTurn = MLFF_KERNELS(turn_kernel);
+constexpr Kernels<DensePair> kDensePair = {{dense_pair_kernel<16>, dense_pair_kernel<32>}, {}};
 
 }  // namespace
 
@@ -218,13 +234,13 @@ bool painn_tiles_fit(int C, int first_layer_inputs) {
   if (attribute(cudaDevAttrComputeCapabilityMajor) < 8 || C % device::kChannelPadding != 0)
     return false;
   const int most = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
-  return turn_widths(C, {}).bytes(16) <= most && first_widths(first_layer_inputs).bytes(16) <= most;
+  return turn_widths(C, {}).bytes(16) <= most && dense_widths(first_layer_inputs).bytes(16) <= most;
 }
 
 void first_features(Stream stream, device::Range range, int C, const int *element,
                     const float *embedding, const SplitLayer &scalar, const SplitLayer &vector,
                     int stride, const float *sums, float *features) {
-  launch(stream, kDensePair, C, first_widths(scalar.inputs),
+  launch(stream, kDensePair, 0, dense_widths(scalar.inputs),
          DensePair{range.size, scalar, vector, stride, C, sums, features, element + range.begin,
                    embedding},
          4);
@@ -233,7 +249,7 @@ void first_features(Stream stream, device::Range range, int C, const int *elemen
 void first_features_adjoint(Stream stream, device::Range range, int C, const SplitLayer &scalar,
                             const SplitLayer &vector, int stride, const float *features_bar,
                             float *sums_bar) {
-  launch(stream, kDensePair, C, first_widths(C),
+  launch(stream, kDensePair, 0, dense_widths(C),
          DensePair{range.size, scalar, vector, C, stride,
                    features_bar + std::size_t(4) * C * range.begin, sums_bar, nullptr, nullptr},
          4);

@@ -149,7 +149,7 @@ template <int M, int Axes, int Tiles, int Blocks>
 struct Part {
   static constexpr int kFragments = Axes * Tiles;
   /// Steps that the weights are read ahead: as many as registers hold beside the sums.
-  static constexpr int kAhead = Blocks == 1 ? 4 : Blocks == 2 ? 2 : 1;
+  static constexpr int kAhead = Blocks == 1 ? 4 : 2;
 
   /// Fragments whose products overlap, so that none has to wait for its own.
   static constexpr int kTogether = Blocks == 1 && kFragments % 2 == 0 ? 2 : 1;
