@@ -27,11 +27,13 @@ struct alignas(4 * sizeof(Real)) EdgeGradient {
   Real r;
 };
 
-/// The edges of a step by centre: row i has the edges offset[i] to offset[i + 1] - 1.
+/// The edges of a step by centre: row i has the edges begin[i] to end[i] - 1. Rows follow one
+/// another; between two of them there may be room that is not used.
 template <class Real>
 struct Edges {
   int rows = 0;                      ///< centres: this process's atoms
-  const int *offset = nullptr;       ///< [rows + 1]
+  const int *begin = nullptr;        ///< [rows + 1]
+  const int *end = nullptr;          ///< [rows]
   const int *neighbour = nullptr;    ///< [edges] row of the neighbour, >= rows: another process's
   const int *interval = nullptr;     ///< [edges] of the spline tables
   const Edge<Real> *edge = nullptr;  ///< [edges]

@@ -39,8 +39,8 @@ void radial_functions(const Radial &basis, const Edges<Real> &edges, Range range
                       Real *values, Real *slopes) {
   for_rows<Space>(
       "mlff::radial_functions", range.size, KOKKOS_LAMBDA(const Team<Space> &lanes, int n) {
-        const int first = edges.offset[range.begin], begin = edges.offset[range.begin + n];
-        for_lanes(lanes, edges.offset[range.begin + n + 1] - begin, [&](int m) {
+        const int first = edges.begin[range.begin], begin = edges.begin[range.begin + n];
+        for_lanes(lanes, edges.end[range.begin + n] - begin, [&](int m) {
           const int e = begin + m;
           const double r = edges.edge[e].t;
           const ValueAndSlope fc = cutoff_function(basis, r);

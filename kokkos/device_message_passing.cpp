@@ -47,7 +47,7 @@ MessagePassing<Real, Sum, Space>::MessagePassing(const Potential &potential,
   for (const int row : element_row_)
     atomic_energies.push_back(potential.tensor("atomic_energies").values[row]);
   atomic_energies_.assign(atomic_energies);
-  typename EdgeList<Real, Space>::Options edges{cutoff_, length_scale_, softening_, 1.0, 0};
+  typename EdgeList<Real, Space>::Options edges{cutoff_, length_scale_, softening_, 1.0, 0, exact_};
   if (exact_) {
     exact_filters_ = ExactFilters<Real, Space>(potential, first_gathered());
   } else {

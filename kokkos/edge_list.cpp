@@ -92,80 +92,77 @@ void element_of_rows(int rows, const DeviceAtoms &atoms, const int *atom_of_row,
       KOKKOS_LAMBDA(std::size_t row) { element[row] = element_of_type[types[atom_of_row[row]]]; });
 }
 
+/// begin[row] = number of candidates of the row, for now.
 template <class Space>
-std::size_t sum_of_counts(int rows, const int *atom_of_row, const int *count) {
-  std::size_t total = 0;
-  Kokkos::parallel_reduce(
-      "mlff::candidates", Kokkos::RangePolicy<Space>(0, rows),
-      KOKKOS_LAMBDA(int row, std::size_t &sum) { sum += count[atom_of_row[row]]; }, total);
-  return total;
+void count_candidates(int rows, const int *atom_of_row, const int *count, int *begin) {
+  for_each<Space>(
+      "mlff::count_candidates", rows,
+      KOKKOS_LAMBDA(std::size_t row) { begin[row] = count[atom_of_row[row]]; });
 }
 
-/// offset[row] = number of edges of the row, for now.
+/// begin[row] = number of edges of the row, for now.
 template <class Space>
-void count_edges(int rows, const Candidates &candidates, Trouble::Reporter report, int *offset) {
+void count_edges(int rows, const Candidates &candidates, int *begin) {
   for_rows<Space>(
       "mlff::count_edges", rows, KOKKOS_LAMBDA(const Team<Space> &lanes, int row) {
         int edges = 0;
         Kokkos::parallel_reduce(
             Kokkos::ThreadVectorRange(lanes, candidates.count(row)),
-            [&](int k, int &sum) {
-              const auto pair = candidates.measure(row, k);
-              if (pair.neighbour < 0) return;
-              if (!(pair.r2 > 0.0)) report(Trouble::SameSpot, candidates.atom_of_row[row]);
-              ++sum;
-            },
-            edges);
-        Kokkos::single(Kokkos::PerThread(lanes), [&] {
-          const double *x = candidates.positions + 3 * std::size_t(candidates.atom_of_row[row]);
-          if (!Kokkos::isfinite(x[0] + x[1] + x[2]))
-            report(Trouble::Position, candidates.atom_of_row[row]);
-          offset[row] = edges;
-        });
+            [&](int k, int &sum) { sum += candidates.measure(row, k).neighbour >= 0; }, edges);
+        Kokkos::single(Kokkos::PerThread(lanes), [&] { begin[row] = edges; });
       });
 }
 
-/// Numbers of edges become offsets.
+/// Numbers become offsets, [rows + 1].
 template <class Space>
-void add_up(int rows, int *offset) {
+void add_up(int rows, int *begin) {
   Kokkos::parallel_scan(
       "mlff::offsets", Kokkos::RangePolicy<Space>(0, rows + 1),
       KOKKOS_LAMBDA(int row, int &before, bool final) {
-        const int here = row < rows ? offset[row] : 0;
-        if (final) offset[row] = before;
+        const int here = row < rows ? begin[row] : 0;
+        if (final) begin[row] = before;
         before += here;
       });
 }
 
+/// The edges of each row from begin[row] on, and where they end.
 template <class Real, class Space>
 void place_edges(int rows, const Candidates &candidates,
-                 const typename EdgeList<Real, Space>::Options &o, const int *offset,
-                 int *neighbour, int *interval, Edge<Real> *edge) {
+                 const typename EdgeList<Real, Space>::Options &o, Trouble::Reporter report,
+                 const int *begin, int *end, int *neighbour, int *interval, Edge<Real> *edge) {
   const double length_scale = o.length_scale, softening = o.softening;
   const double inverse_spacing = o.intervals > 0 ? 1.0 / o.spacing : 1.0;
   const int last = o.intervals > 0 ? o.intervals - 1 : 0;
   for_rows<Space>(
       "mlff::place_edges", rows, KOKKOS_LAMBDA(const Team<Space> &lanes, int row) {
-        const int begin = offset[row];
-        Kokkos::parallel_scan(Kokkos::ThreadVectorRange(lanes, candidates.count(row)),
-                              [&](int k, int &before, bool final) {
-                                const auto pair = candidates.measure(row, k);
-                                if (pair.neighbour < 0) return;
-                                if (final) {
-                                  const int at = begin + before;
-                                  const double r = Kokkos::sqrt(pair.r2) * length_scale;
-                                  const double scale = length_scale / (r + softening);
-                                  const double place = r * inverse_spacing;
-                                  const int cell = Kokkos::min(static_cast<int>(place), last);
-                                  neighbour[at] = pair.neighbour;
-                                  interval[at] = cell;
-                                  edge[at] = {{static_cast<Real>(pair.d[0] * scale),
-                                               static_cast<Real>(pair.d[1] * scale),
-                                               static_cast<Real>(pair.d[2] * scale)},
-                                              static_cast<Real>(place - cell)};
-                                }
-                                ++before;
-                              });
+        const int first = begin[row], atom = candidates.atom_of_row[row];
+        int edges = 0;
+        Kokkos::parallel_scan(
+            Kokkos::ThreadVectorRange(lanes, candidates.count(row)),
+            [&](int k, int &before, bool final) {
+              const auto pair = candidates.measure(row, k);
+              if (pair.neighbour < 0) return;
+              if (final) {
+                if (!(pair.r2 > 0.0)) report(Trouble::SameSpot, atom);
+                const double r = Kokkos::sqrt(pair.r2) * length_scale;
+                const double scale = length_scale / (r + softening);
+                const double place = r * inverse_spacing;
+                const int cell = Kokkos::min(static_cast<int>(place), last), at = first + before;
+                neighbour[at] = pair.neighbour;
+                interval[at] = cell;
+                edge[at] = {
+                    {static_cast<Real>(pair.d[0] * scale), static_cast<Real>(pair.d[1] * scale),
+                     static_cast<Real>(pair.d[2] * scale)},
+                    static_cast<Real>(place - cell)};
+              }
+              ++before;
+            },
+            edges);
+        Kokkos::single(Kokkos::PerThread(lanes), [&] {
+          const double *x = candidates.positions + 3 * std::size_t(atom);
+          if (!Kokkos::isfinite(x[0] + x[1] + x[2])) report(Trouble::Position, atom);
+          end[row] = first + edges;
+        });
       });
 }
 
@@ -178,8 +175,13 @@ void EdgeList<Real, Space>::number_rows(const DeviceAtoms &atoms, const DeviceNe
   element_.reserve(atoms.total);
   number_all<Space>(atoms, list, row_of_atom_.data(), atom_.data(), local_rows_, rows_);
   element_of_rows<Space>(rows_, atoms, atom_.data(), element_.data());
-  offset_.reserve(local_rows_ + 1);
-  candidates_ = sum_of_counts<Space>(local_rows_, atom_.data(), list.count);
+  begin_.reserve(local_rows_ + 1);
+  end_.reserve(local_rows_);
+  count_candidates<Space>(local_rows_, atom_.data(), list.count, begin_.data());
+  add_up<Space>(local_rows_, begin_.data());
+  const int candidates = count(0, local_rows_);
+  has_room_ = !options_.compact && candidates <= kRoomForAll;
+  if (has_room_) reserve(candidates);
 }
 
 template <class Real, class Space>
@@ -197,17 +199,19 @@ void EdgeList<Real, Space>::build(const DeviceAtoms &atoms, const DeviceNeighbou
   const double limit = options_.cutoff / options_.length_scale;
   const Candidates candidates{atoms.positions, atom_.data(), row_of_atom_.data(), list,
                               limit * limit};
-  count_edges<Space>(local_rows_, candidates, trouble.reporter(), offset_.data());
-  add_up<Space>(local_rows_, offset_.data());
-  reserve(candidates_ <= kRoomForAll ? candidates_ : count(0, local_rows_));
-  place_edges<Real, Space>(local_rows_, candidates, options_, offset_.data(), neighbour_.data(),
-                           interval_.data(), edge_.data());
+  if (!has_room_) {
+    count_edges<Space>(local_rows_, candidates, begin_.data());
+    add_up<Space>(local_rows_, begin_.data());
+    reserve(count(0, local_rows_));
+  }
+  place_edges<Real, Space>(local_rows_, candidates, options_, trouble.reporter(), begin_.data(),
+                           end_.data(), neighbour_.data(), interval_.data(), edge_.data());
 }
 
 template <class Real, class Space>
 Edges<Real> EdgeList<Real, Space>::view() const {
-  return {local_rows_,      offset_.data(), neighbour_.data(),
-          interval_.data(), edge_.data(),   element_.data()};
+  return {local_rows_,      begin_.data(), end_.data(),    neighbour_.data(),
+          interval_.data(), edge_.data(),  element_.data()};
 }
 
 template <class Real, class Space>
@@ -216,23 +220,22 @@ int EdgeList<Real, Space>::count(int begin, int end) const {
   const int places[2] = {begin, end};
   for (int k = 0; k < 2; ++k)
     Kokkos::deep_copy(Kokkos::View<int, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(&ends[k]),
-                      Kokkos::subview(offset_.view(), places[k]));
+                      Kokkos::subview(begin_.view(), places[k]));
   return ends[1] - ends[0];
 }
 
 template <class Real, class Space>
 std::vector<int> EdgeList<Real, Space>::host_offsets() const {
   std::vector<int> offsets(local_rows_ + 1);
-  Kokkos::deep_copy(
-      Kokkos::View<int *, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(offsets.data(),
-                                                                      offsets.size()),
-      Kokkos::subview(offset_.view(), std::make_pair(std::size_t(0), offsets.size())));
+  Kokkos::deep_copy(Kokkos::View<int *, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(offsets.data(),
+                                                                                    offsets.size()),
+                    Kokkos::subview(begin_.view(), std::make_pair(std::size_t(0), offsets.size())));
   return offsets;
 }
 
 template <class Real, class Space>
 std::size_t EdgeList<Real, Space>::bytes() const {
-  return atom_.bytes() + element_.bytes() + row_of_atom_.bytes() + offset_.bytes() +
+  return atom_.bytes() + element_.bytes() + row_of_atom_.bytes() + begin_.bytes() + end_.bytes() +
          neighbour_.bytes() + interval_.bytes() + edge_.bytes();
 }
 

@@ -19,13 +19,14 @@ class EdgeList {
     double softening = 0.0;
     double spacing = 1.0;  ///< of the spline tables
     int intervals = 1;     ///< of the spline tables; 0: exact filters, t = r
+    bool compact = false;  ///< no room between rows; costs a count of the edges in each step
   };
 
   EdgeList() = default;
   explicit EdgeList(const Options &options) : options_(options) {}
 
-  /// Builds rows and edges. It waits for the device only where something changed, or where there
-  /// are too many candidates to make room for all of them.
+  /// Builds rows and edges. It waits for the device where something changed; in each step only
+  /// where rows are compact, or candidates too many to have room for all of them.
   void build(const DeviceAtoms &atoms, const DeviceNeighbourList &list, const Trouble &trouble);
 
   int local_rows() const { return local_rows_; }
@@ -35,7 +36,7 @@ class EdgeList {
   Edges<Real> view() const;
   /// Room there is for edges: no less than there are.
   std::size_t capacity() const { return capacity_; }
-  /// The number of edges of the rows in [begin, end); waits for the device.
+  /// The number of edges, if rows are compact, of the rows in [begin, end); waits for the device.
   int count(int begin, int end) const;
   /// Offsets [local_rows + 1]; waits for the device.
   std::vector<int> host_offsets() const;
@@ -44,18 +45,19 @@ class EdgeList {
 
  private:
   void number_rows(const DeviceAtoms &atoms, const DeviceNeighbourList &list);
-  void count_candidates(const DeviceNeighbourList &list);
   void reserve(std::size_t edges);
 
   /// Up to so many candidates there is room for an edge each.
-  static constexpr std::size_t kRoomForAll = std::size_t(1) << 25;
+  static constexpr int kRoomForAll = 1 << 25;
 
   Options options_;
   int local_rows_ = 0, rows_ = 0;
-  std::size_t candidates_ = 0, capacity_ = 0;
+  bool has_room_ = false;  ///< for all candidates
+  std::size_t capacity_ = 0;
   Array<int, Space> atom_{"mlff::atom_of_row"}, element_{"mlff::element_of_row"};
   Array<int, Space> row_of_atom_{"mlff::row_of_atom"};
-  Array<int, Space> offset_{"mlff::edges::offset"}, neighbour_{"mlff::edges::neighbour"};
+  Array<int, Space> begin_{"mlff::edges::begin"}, end_{"mlff::edges::end"};
+  Array<int, Space> neighbour_{"mlff::edges::neighbour"};
   Array<int, Space> interval_{"mlff::edges::interval"};
   Array<Edge<Real>, Space> edge_{"mlff::edges::edge"};
 };

@@ -45,8 +45,8 @@ void finish_gradients(const Edges<Real> &edges, const Geometry<Real> &geometry, 
                       std::size_t stride, EdgeGradient<Real> *gradient) {
   for_rows<Space>(
       "mlff::finish_gradients", edges.rows, KOKKOS_LAMBDA(const Team<Space> &lanes, int row) {
-        const int begin = edges.offset[row];
-        for_lanes(lanes, edges.offset[row + 1] - begin, [&](int k) {
+        const int begin = edges.begin[row];
+        for_lanes(lanes, edges.end[row] - begin, [&](int k) {
           EdgeGradient<Real> g = gradient[begin + k];
           for (int slice = 1; slice < slices; ++slice) {
             const EdgeGradient<Real> part = gradient[slice * stride + begin + k];
@@ -113,16 +113,16 @@ void sum_forces(const ReverseTest<Real> &is_reverse, const EdgeGradient<Real> *g
   const Edges<Real> edges = is_reverse.edges;
   for_rows<Space>(
       "mlff::sum_forces", edges.rows, KOKKOS_LAMBDA(const Team<Space> &lanes, int row) {
-        const int first = edges.offset[row];
+        const int first = edges.begin[row];
         Sums<Sum, 3> force;
         Kokkos::parallel_reduce(
-            Kokkos::ThreadVectorRange(lanes, (edges.offset[row + 1] - first) * kLanes),
+            Kokkos::ThreadVectorRange(lanes, (edges.end[row] - first) * kLanes),
             [&](int k, Sums<Sum, 3> &sum) {
               const int e = first + k / kLanes, lane = k % kLanes, j = edges.neighbour[e];
               if (lane == 0)
                 for (int c = 0; c < 3; ++c) sum.x[c] += gradient[e].u[c];
               if (j >= edges.rows) return;
-              for (int back = edges.offset[j] + lane; back < edges.offset[j + 1]; back += kLanes)
+              for (int back = edges.begin[j] + lane; back < edges.end[j]; back += kLanes)
                 if (is_reverse(row, e, back))
                   for (int c = 0; c < 3; ++c) sum.x[c] -= gradient[back].u[c];
             },
@@ -156,7 +156,7 @@ Sums<double, 6> sum_virial(const Edges<Real> &edges, const Geometry<Real> &geome
   Kokkos::parallel_reduce(
       "mlff::sum_virial", Kokkos::RangePolicy<Space>(0, edges.rows),
       KOKKOS_LAMBDA(int row, Sums<double, 6> &sum) {
-        for (int e = edges.offset[row]; e < edges.offset[row + 1]; ++e)
+        for (int e = edges.begin[row]; e < edges.end[row]; ++e)
           for (int k = 0; k < 6; ++k) sum.x[k] += edge_virial(edges, geometry, gradient, e, k);
       },
       Kokkos::Sum<Sums<double, 6>, Kokkos::HostSpace>(total));
@@ -173,11 +173,11 @@ void sum_atomic_virials(const ReverseTest<Real> &is_reverse, const EdgeGradient<
       "mlff::sum_atomic_virials", std::size_t(9) * edges.rows, KOKKOS_LAMBDA(std::size_t index) {
         const int row = index / 9, k = index % 9;
         double sum = 0;
-        for (int e = edges.offset[row]; e < edges.offset[row + 1]; ++e) {
+        for (int e = edges.begin[row]; e < edges.end[row]; ++e) {
           sum += edge_virial(edges, geometry, gradient, e, k);
           const int j = edges.neighbour[e];
           if (j >= edges.rows) continue;
-          for (int back = edges.offset[j]; back < edges.offset[j + 1]; ++back)
+          for (int back = edges.begin[j]; back < edges.end[j]; ++back)
             if (is_reverse(row, e, back)) sum += edge_virial(edges, geometry, gradient, back, k);
         }
         atomic_virial[9 * std::size_t(atom_of_row[row]) + k] += 0.5 * scale * sum;

@@ -12,7 +12,7 @@ void count_by_ghost(const Edges<Real> &edges, int ghosts, int *count) {
       "mlff::ghosts::clear", ghosts + 1, KOKKOS_LAMBDA(std::size_t k) { count[k] = 0; });
   for_each<Space>(
       "mlff::ghosts::count", edges.rows, KOKKOS_LAMBDA(std::size_t row) {
-        for (int e = edges.offset[row]; e < edges.offset[row + 1]; ++e)
+        for (int e = edges.begin[row]; e < edges.end[row]; ++e)
           if (edges.neighbour[e] >= edges.rows)
             Kokkos::atomic_add(&count[edges.neighbour[e] - edges.rows], 1);
       });
@@ -37,7 +37,7 @@ template <class Space, class Real>
 void list_by_ghost(const Edges<Real> &edges, int *cursor, int *list) {
   for_each<Space>(
       "mlff::ghosts::list", edges.rows, KOKKOS_LAMBDA(std::size_t row) {
-        for (int e = edges.offset[row]; e < edges.offset[row + 1]; ++e)
+        for (int e = edges.begin[row]; e < edges.end[row]; ++e)
           if (edges.neighbour[e] >= edges.rows)
             list[Kokkos::atomic_fetch_add(&cursor[edges.neighbour[e] - edges.rows], 1)] = e;
       });

@@ -25,11 +25,11 @@ void message(const Edges<Real> &edges, Range range, int C, const Rows &rows, con
   for_rows<Space>(
       "mlff::message", range.size, KOKKOS_LAMBDA(const Team<Space> &lanes, int k) {
         const int row = range.begin + k;
-        const int first = edges.offset[range.begin];
+        const int first = edges.begin[range.begin];
         for_lanes(lanes, C / width, [&](int lane) {
           const int channel = lane * width;
           Features<Value> sum = load_features<Value>(C, state + std::size_t(4) * C * row + channel);
-          for (int e = edges.offset[row]; e < edges.offset[row + 1]; ++e) {
+          for (int e = edges.begin[row]; e < edges.end[row]; ++e) {
             const auto x =
                 load_sender<Value>(C, senders + std::size_t(5) * C * edges.neighbour[e] + channel);
             mlff::message(filter<Value>(rows.row(edges, e, first), C, channel), edges.edge[e].u, x,
@@ -51,11 +51,11 @@ void message_adjoint(const Edges<Real> &edges, Range range, int C, const Rows &r
   for_rows<Space>(
       "mlff::message_adjoint", range.size, KOKKOS_LAMBDA(const Team<Space> &lanes, int k) {
         const int row = range.begin + k;
-        const int first = edges.offset[range.begin];
+        const int first = edges.begin[range.begin];
         const Real *sender = senders + std::size_t(5) * C * row;
         Real *bar = sender_bar + std::size_t(5) * C * k;
         for_lanes(lanes, 5 * C / width, [&](int lane) { Value::all(0).store(bar + lane * width); });
-        for (int e = edges.offset[row]; e < edges.offset[row + 1]; ++e) {
+        for (int e = edges.begin[row]; e < edges.end[row]; ++e) {
           const auto w = rows.row(edges, e, first);
           const Real *h = features_bar + std::size_t(4) * C * edges.neighbour[e];
           // The message went to the neighbour, from where this atom is seen along -u.
@@ -94,12 +94,12 @@ void element_sums(const Edges<Real> &edges, Range range, const Rows &rows, int c
   using Value = Channels<Real, 1>;
   for_rows<Space>(
       "mlff::element_sums", range.size, KOKKOS_LAMBDA(const Team<Space> &lanes, int k) {
-        const int row = range.begin + k, first = edges.offset[range.begin];
+        const int row = range.begin + k, first = edges.begin[range.begin];
         Real *to = sums + std::size_t(4) * stride * k;
         for_lanes(lanes, stride, [&](int at) {
           const int element = at / columns, column = at % columns;
           Features<Value> sum = {Value::all(0), {Value::all(0), Value::all(0), Value::all(0)}};
-          for (int e = edges.offset[row]; e < edges.offset[row + 1]; ++e) {
+          for (int e = edges.begin[row]; e < edges.end[row]; ++e) {
             if (edges.element[edges.neighbour[e]] != element) continue;
             const Value g = rows.row(edges, e, first).template value<Value>(column);
             sum.s += g;
@@ -118,9 +118,9 @@ void element_sums_adjoint(const Edges<Real> &edges, Range range, const Rows &row
   using Value = Channels<Real, 1>;
   for_rows<Space>(
       "mlff::element_sums_adjoint", range.size, KOKKOS_LAMBDA(const Team<Space> &lanes, int k) {
-        const int row = range.begin + k, first = edges.offset[range.begin];
-        const int begin = edges.offset[row];
-        for_lanes(lanes, edges.offset[row + 1] - begin, [&](int n) {
+        const int row = range.begin + k, first = edges.begin[range.begin];
+        const int begin = edges.begin[row];
+        for_lanes(lanes, edges.end[row] - begin, [&](int n) {
           const int e = begin + n;
           const auto w = rows.row(edges, e, first);
           const Real *u = edges.edge[e].u;

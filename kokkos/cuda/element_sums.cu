@@ -113,8 +113,8 @@ __global__ void __launch_bounds__(kSumsThreads, 3)
       table.rows + (step.radial.intervals + 3) * table.row_stride + warp_of_thread() * 4 * width;
   for (int i; (i = centres.next()) >= 0;) {
     for (int k = lane; k < 4 * width; k += kWarp) own[k] = 0;
-    const int centre = step.range.begin + i, end = step.edges.offset[centre + 1];
-    for (int begin = step.edges.offset[centre]; begin < end; begin += kWarp) {
+    const int centre = step.range.begin + i, end = step.edges.end[centre];
+    for (int begin = step.edges.begin[centre]; begin < end; begin += kWarp) {
       const int e = min(begin + lane, end - 1);
       const Runs runs(step.edges.element[__ldg(step.edges.neighbour + e)], min(kWarp, end - begin));
       const float4 edge = load_edge(step.edges, e);
@@ -146,11 +146,11 @@ __global__ void __launch_bounds__(kSumsThreads, 3)
 
 constexpr int kAdjointThreads = 256;
 
-/// The centre, first <= centre < last, whose edges offset[centre] to offset[centre + 1] - 1 have e.
-__device__ __forceinline__ int centre_of_edge(const int *offset, int first, int last, int e) {
+/// The centre, first <= centre < last, whose edges begin at or before e, the last such one.
+__device__ __forceinline__ int centre_of_edge(const int *begin, int first, int last, int e) {
   while (last - first > 1) {
     const int middle = (first + last) / 2;
-    if (__ldg(offset + middle) <= e)
+    if (__ldg(begin + middle) <= e)
       first = middle;
     else
       last = middle;
@@ -194,9 +194,11 @@ __global__ void __launch_bounds__(kAdjointThreads, 4)
            static_cast<int>(static_cast<long long>(step.range.size) * part / step.shares.parts);
   };
   const int first = part_begin(blockIdx.x), last = part_begin(blockIdx.x + 1);
-  const int end = step.edges.offset[last];
-  for (int e = step.edges.offset[first] + threadIdx.x; e < end; e += kAdjointThreads) {
-    const int i = centre_of_edge(step.edges.offset, first, last, e) - step.range.begin;
+  const int end = step.edges.begin[last];
+  for (int e = step.edges.begin[first] + threadIdx.x; e < end; e += kAdjointThreads) {
+    const int centre = centre_of_edge(step.edges.begin, first, last, e);
+    if (e >= __ldg(step.edges.end + centre)) continue;
+    const int i = centre - step.range.begin;
     const int element = step.edges.element[__ldg(step.edges.neighbour + e)];
     const float *q = row_of(sums_bar, i, 4 * step.stride) + element * step.radial.columns;
     float4 part = edge_gradient(table.rows + __ldg(step.edges.interval + e) * table.row_stride,

@@ -136,8 +136,8 @@ struct Worker {
   __device__ __forceinline__ Centre next() const {
     const int i = centres.next();
     if (i < 0) return {-1, 0, 0};
-    const int *offset = step.edges.offset + step.range.begin + i;
-    return {i, __ldg(offset), __ldg(offset + 1)};
+    const int centre = step.range.begin + i;
+    return {i, __ldg(step.edges.begin + centre), __ldg(step.edges.end + centre)};
   }
 
   /// Calls visit(batch, k, e, end) until all edges of a centre were visited: this group's are e,
