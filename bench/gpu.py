@@ -51,7 +51,7 @@ class Plan:
     pytorch: list[str]  #: ARCHITECTURE/SYSTEM, each in all modes
     compiled: list[str]  #: those of them that are compiled, which takes a minute
     largest: bool  #: whether the largest box that fits is searched
-    seconds: float = 1.0  #: of a LAMMPS case's runs
+    seconds: float = 1.5  #: of a LAMMPS case's runs
 
 
 def full_plan() -> Plan:

@@ -67,6 +67,8 @@ UNITS |= {"nsecond": 1.0, "byte": 1.0, "Kbyte": 1e3, "Mbyte": 1e6, "Gbyte": 1e9}
 MEANS = ("DRAM", "L2", "L1", "tensor", "FP32", "FP64", "issue", "occupancy", "occupancy limit")
 SAME = ("registers", "shared bytes", "blocks", "threads")  # of the longest launch
 
+GENERIC = ("for_each", "for_rows", "for_channels")
+
 
 @dataclass
 class Launch:
@@ -90,15 +92,16 @@ def wanted(known: set[str]) -> dict[str, str]:
 
 
 def short_name(kernel: str) -> str:
-    """The function's own name, or that of a Kokkos kernel's functor, without arguments.
+    """The function's own name without arguments.
 
-    Lambdas have no name of their own; the function around them stands in.
+    Kernels of Kokkos are lambdas, which have none; the function around one stands in, unless it is
+    one of GENERIC, which only passes it on.
     """
-    inner = re.search(r"\bmlff::(?:\w+::|\(anonymous namespace\)::|<unnamed>::)*(\w+)", kernel)
-    if inner:
-        return inner[1]
-    plain = re.sub(r"\(anonymous namespace\)::|<unnamed>::|^void ", "", kernel)
-    return re.split(r"[<(]", plain)[0].rsplit("::", 1)[-1].strip() or kernel[:60]
+    names = re.findall(
+        r"\b(?:device|cuda)::(?:<unnamed>::|\(anonymous namespace\)::)?(\w+)", kernel
+    )
+    names = [name for name in names if name not in GENERIC]
+    return names[0] if names else re.split(r"[<(]", kernel.removeprefix("void "))[0]
 
 
 def read_csv(text: str) -> list[Launch]:
