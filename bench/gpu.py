@@ -255,7 +255,7 @@ class Session:
         """Measures a prepared case."""
         answer = prepared if "error" in prepared else prepared | worker.ask(title)
         if "error" in answer:
-            self.skip(f"PyTorch {title}", answer["error"].splitlines()[0][:300])
+            self.skip(f"PyTorch {title}", answer["error"].splitlines()[0].split(". ")[0][:300])
             return
         architecture, system, mode = title.split("/")
         answer.pop("case")
@@ -312,9 +312,9 @@ class Session:
         self.save()
         self.measure_library()
         self.measure_lammps()
+        self.measure_largest()
         self.compile_pytorch()
         self.measure_pytorch()
-        self.measure_largest()
         self.progress.close()
         self.save()
         return self.results

@@ -198,7 +198,7 @@ def run(case: Case, folder: Path, programs: Programs, seconds: float, timeout: f
         env={"OMP_NUM_THREADS": "1", "OMP_PROC_BIND": "false"} | os.environ,
     )
     if done.returncode:
-        lines = [line for line in done.stdout.splitlines() if "ERROR" in line]
+        lines = [s for s in done.stdout.splitlines() if "ERROR" in s or "Signal: " in s]
         raise RuntimeError(f"LAMMPS stopped: {lines[0] if lines else done.stdout[-500:]}")
     states = thermo(done.stdout)
     if not states[-1][0] < HOT:

@@ -56,9 +56,10 @@ METRICS = {
     "dadd": INSTRUCTIONS.format("dadd"),
     "dmul": INSTRUCTIONS.format("dmul"),
     "dfma": INSTRUCTIONS.format("dfma"),
-    "tensor ops": "sm__ops_path_tensor_src_fp16_dst_fp32.sum",
+    "tensor ops fp16": "sm__ops_path_tensor_src_fp16.sum",
     "tensor ops tf32": "sm__ops_path_tensor_src_tf32_dst_fp32.sum",
     "tensor ops bf16": "sm__ops_path_tensor_src_bf16_dst_fp32.sum",
+    "tensor ops fp64": "sm__ops_path_tensor_src_fp64.sum",
 }
 #: Factors of the units that ncu writes.
 UNITS = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0, "second": 1e9, "msecond": 1e6, "usecond": 1e3}

@@ -20,6 +20,7 @@ is there beforehand, TF32 is off, and only the latest system is kept.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
@@ -124,6 +125,12 @@ class Prepared:
         return recorded(evaluate) if mode.endswith("graph") else evaluate
 
 
+def give_memory_back() -> None:
+    gc.collect()
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+
+
 def recorded(evaluate: Evaluate) -> Evaluate:
     """The same as a CUDA graph; the results are overwritten by each call."""
     stream = torch.cuda.Stream()
@@ -132,6 +139,7 @@ def recorded(evaluate: Evaluate) -> Evaluate:
         for _ in range(3):
             evaluate()
     torch.cuda.current_stream().wait_stream(stream)
+    give_memory_back()  # the graph has a pool of its own
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         results = evaluate()
@@ -238,10 +246,11 @@ def main(folder: Path, device: str, lines) -> None:
                 answer |= cases[title].time()
             else:
                 if device == "cuda":
+                    case = None
                     cases.clear()
                     if system != (system := title.rpartition("/")[0]):
                         prepare.cache_clear()
-                    torch.cuda.empty_cache()
+                    give_memory_back()
                 begin = time.perf_counter()
                 case = Case(folder, "cuda" if device == "cuda" else "cpu", *title.split("/"))
                 answer |= case.deviations()
