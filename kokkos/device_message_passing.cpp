@@ -5,6 +5,9 @@
 #include "forces.h"
 #include "instantiate.h"
 #include "messages.h"
+#if defined(MLFF_CUDA)
+#include "cuda/sum_forces.cuh"
+#endif
 
 namespace mlff::device {
 
@@ -32,7 +35,7 @@ MessagePassing<Real, Sum, Space>::MessagePassing(const Potential &potential,
       radial_columns_(padded(potential.number_of_radial_functions + 1, 8)),
       element_row_(element_rows(potential, options)),
       exact_(options.filters == Filters::Exact),
-      cuda_(has_cuda<Real, Space>() && !exact_ && kernels == DeviceKernels::Best),
+      cuda_(has_cuda<Real, Space>() && kernels == DeviceKernels::Best),
       cutoff_(potential.cutoff),
       energy_scale_(potential.energy_in_eV / options.energy_unit_in_eV),
       length_scale_(options.length_unit_in_angstrom / potential.length_in_angstrom),
@@ -149,14 +152,14 @@ void MessagePassing<Real, Sum, Space>::with_radial_functions(Range range, const 
 template <class Real, class Sum, class Space>
 int MessagePassing<Real, Sum, Space>::gradient_slices() const {
   if constexpr (has_cuda<Real, Space>())
-    if (cuda_ && !tables_.empty()) return cuda::message_slices(tables_[0].view(), C_);
+    if (cuda_ && !exact_ && !tables_.empty()) return cuda::message_slices(tables_[0].view(), C_);
   return 1;
 }
 
 template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::message(int l, Range range) {
   if constexpr (has_cuda<Real, Space>())
-    if (cuda_)
+    if (cuda_ && !exact_)
       return cuda::message(Space().cuda_stream(), edges_.view(), range, C_,
                            tables_[l - first_gathered()].view(), senders(l), state(l),
                            features_.data());
@@ -169,7 +172,7 @@ void MessagePassing<Real, Sum, Space>::message(int l, Range range) {
 template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::message_adjoint(int l, Range range) {
   if constexpr (has_cuda<Real, Space>())
-    if (cuda_)
+    if (cuda_ && !exact_)
       return cuda::message_adjoint(Space().cuda_stream(), edges_.view(), range, C_,
                                    tables_[l - first_gathered()].view(), senders(l), features_bar(),
                                    sender_bar_.data(), gradient_.data(), gradient_stride(),
@@ -184,7 +187,7 @@ template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::sum_by_element(Range range, int stride, Real *sums) {
   if constexpr (has_cuda<Real, Space>()) {
     const int elements = static_cast<int>(element_row_.size());
-    if (cuda_ && cuda::element_sums_fit(radial_table_.view(), elements))
+    if (cuda_ && !exact_ && cuda::element_sums_fit(radial_table_.view(), elements))
       return cuda::element_sums(Space().cuda_stream(), edges_.view(), range, radial_table_.view(),
                                 elements, stride, sums);
   }
@@ -198,7 +201,7 @@ void MessagePassing<Real, Sum, Space>::sum_by_element_adjoint(Range range, int s
                                                               const Real *sums_bar) {
   if constexpr (has_cuda<Real, Space>()) {
     const int elements = static_cast<int>(element_row_.size());
-    if (cuda_ && cuda::element_sums_fit(radial_table_.view(), elements))
+    if (cuda_ && !exact_ && cuda::element_sums_fit(radial_table_.view(), elements))
       return cuda::element_sums_adjoint(Space().cuda_stream(), edges_.view(), range,
                                         radial_table_.view(), elements, stride, sums_bar,
                                         gradient_.data(), adds_gradients_);
@@ -244,14 +247,26 @@ void MessagePassing<Real, Sum, Space>::backward(DeviceHalo *halo) {
 }
 
 template <class Real, class Sum, class Space>
+void MessagePassing<Real, Sum, Space>::sum_row_forces(const ReverseTest<Real> &is_reverse,
+                                                      double scale, double *forces) {
+#if defined(MLFF_CUDA)
+  if constexpr (has_cuda<Real, Space>())
+    if (cuda_)
+      return cuda::sum_forces<Sum>(Space().cuda_stream(), is_reverse, gradient_.data(),
+                                   edges_.atom_of_row(), energies(), scale, trouble_.reporter(),
+                                   forces);
+#endif
+  sum_forces<Sum, Space>(is_reverse, gradient_.data(), edges_.atom_of_row(), energies(), scale,
+                         trouble_.reporter(), forces);
+}
+
+template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::add_forces(DeviceResults &results) {
   const Edges<Real> edges = edges_.view();
   finish_gradients<Space>(edges, geometry(), gradient_slices(), gradient_stride(),
                           gradient_.data());
   const double scale = energy_scale_ * length_scale_;
-  sum_forces<Sum, Space>(ReverseTest<Real>(edges, geometry(), cutoff_), gradient_.data(),
-                         edges_.atom_of_row(), energies(), scale, trouble_.reporter(),
-                         results.forces);
+  sum_row_forces(ReverseTest<Real>(edges, geometry(), cutoff_), scale, results.forces);
   if (edges_.rows() == edges_.local_rows()) return;
   ghost_edges_.build(edges, edges_.rows());
   if (results.forces)

@@ -82,6 +82,7 @@ class MessagePassing : public DeviceNetwork {
   void backward(DeviceHalo *halo);
   void exchange(DeviceHalo *halo, Real *rows, int width);
   void add_forces(DeviceResults &results);
+  void sum_row_forces(const ReverseTest<Real> &is_reverse, double scale, double *forces);
   void add_results(DeviceResults &results);
   Geometry<Real> geometry() const;
   AtomEnergy energies() const;
@@ -98,7 +99,7 @@ class MessagePassing : public DeviceNetwork {
   static constexpr int kRangeRows = 1 << 17, kRangeEdges = 1 << 15;
 
   const bool exact_;
-  const bool cuda_;  ///< kernels written for CUDA take the message steps
+  const bool cuda_;  ///< kernels written for CUDA are used where there are any
   const double cutoff_, energy_scale_, length_scale_, softening_;
   Trouble trouble_;
   std::vector<Range> ranges_;

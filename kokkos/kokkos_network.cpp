@@ -74,12 +74,20 @@ class CopyingHalo : public DeviceHalo {
 
 class KokkosNetwork : public Network {
  public:
-  KokkosNetwork(const Potential &potential, const NetworkOptions &options, DeviceKernels kernels)
-      : network_(create_device_network<Space>(potential, options, kernels)) {
+  KokkosNetwork(const Potential &potential, const NetworkOptions &options, DeviceKernels kernels) {
+    const std::lock_guard<std::mutex> lock(device_in_use);
+    network_ = create_device_network<Space>(potential, options, kernels);
     const std::size_t elements =
         options.elements.empty() ? potential.elements.size() : options.elements.size();
     for (std::size_t k = 0; k <= elements; ++k) element_of_type_.host.push_back(int(k) - 1);
     element_of_type_.to_device();
+  }
+  ~KokkosNetwork() override {
+    const std::lock_guard<std::mutex> lock(device_in_use);
+    network_.reset();
+    for (Mirror<int> *ints : {&element_of_type_, &types_, &owner_, &centre_, &count_, &neighbours_})
+      *ints = {};
+    for (Mirror<double> *numbers : {&positions_, &forces_, &energies_, &virial_}) *numbers = {};
   }
 
   void compute(const Atoms &atoms, const NeighbourList &list, Halo *halo,
