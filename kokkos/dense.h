@@ -84,8 +84,8 @@ struct Finish {
 
 /// y = epilogue(layer(x)) for a number of rows.
 template <class Space, class Real>
-void dense(const DenseView<Real> &layer, int rows, Rows<const Real> x, Rows<Real> y,
-           Epilogue epilogue, Rows<Real> factor = {}) {
+static void dense(const DenseView<Real> &layer, int rows, Rows<const Real> x, Rows<Real> y,
+                  Epilogue epilogue, Rows<Real> factor = {}) {
   constexpr int kTile = 4, width = is_host<Space> ? 16 : 1;
   const Finish<Real, width> finish{epilogue, y, factor};
   const int tiles = (rows + kTile - 1) / kTile;

@@ -72,10 +72,14 @@ class RowPolicy {
   int rows_;
 };
 
+// Functions that make kernels from lambdas are static. nvcc keeps how to copy and call such a
+// lambda in variables of the translation unit that makes it; were the functions shared among
+// translation units, the linker might keep one from a unit where these variables were never set.
+
 /// Calls body(lanes, row) for each row in [0, rows); `lanes` is for_lanes' and sum_lanes' handle.
 /// All lanes of a row make the call.
 template <class Space, class Body>
-void for_rows(const char *name, int rows, const Body &body) {
+static void for_rows(const char *name, int rows, const Body &body) {
   if (rows == 0) return;
   const RowPolicy<Space> policy(rows);
   Kokkos::parallel_for(
@@ -99,14 +103,14 @@ void for_each(const char *name, std::size_t n, const Body &body) {
 }
 
 template <class Space, class T>
-void copy(std::size_t n, const T *from, T *to) {
+static void copy(std::size_t n, const T *from, T *to) {
   for_each<Space>(
       "mlff::copy", n, KOKKOS_LAMBDA(std::size_t k) { to[k] = from[k]; });
 }
 
 /// Calls body(row, channel) for each row in [0, rows) and the first channel of each lane.
 template <class Space, class Body>
-void for_channels(const char *name, int rows, int C, const Body &body) {
+static void for_channels(const char *name, int rows, int C, const Body &body) {
   constexpr int width = kChannelsPerLane<Space>;
   const int lanes = C / width;
   for_each<Space>(

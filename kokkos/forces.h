@@ -41,8 +41,8 @@ struct Geometry {
 /// with e the unit vector, u = e r / (r + softening), dE/dr e + (dE/du - e <e, dE/du>) / (r +
 /// softening) + e <e, dE/du> softening / (r + softening)^2.
 template <class Space, class Real>
-void finish_gradients(const Edges<Real> &edges, const Geometry<Real> &geometry, int slices,
-                      std::size_t stride, EdgeGradient<Real> *gradient) {
+static void finish_gradients(const Edges<Real> &edges, const Geometry<Real> &geometry, int slices,
+                             std::size_t stride, EdgeGradient<Real> *gradient) {
   for_rows<Space>(
       "mlff::finish_gradients", edges.rows, KOKKOS_LAMBDA(const Team<Space> &lanes, int row) {
         const int begin = edges.begin[row];
@@ -104,9 +104,9 @@ struct AtomEnergy {
 /// edges; those from other processes' atoms come later). Reports an energy or force that is not a
 /// number.
 template <class Sum, class Space, class Real>
-void sum_forces(const ReverseTest<Real> &is_reverse, const EdgeGradient<Real> *gradient,
-                const int *atom_of_row, const AtomEnergy &energy, double scale,
-                Trouble::Reporter report, double *forces) {
+static void sum_forces(const ReverseTest<Real> &is_reverse, const EdgeGradient<Real> *gradient,
+                       const int *atom_of_row, const AtomEnergy &energy, double scale,
+                       Trouble::Reporter report, double *forces) {
   // The lanes of a row look for one edge's reverse together, each in its part of the neighbour's
   // edges; nothing is summed over the lanes before the end.
   constexpr int kLanes = RowPolicy<Space>::kLanes;
@@ -150,8 +150,8 @@ KOKKOS_FORCEINLINE_FUNCTION double edge_virial(const Edges<Real> &edges,
 
 /// Sum over the edges of all rows; waits for the device.
 template <class Space, class Real>
-Sums<double, 6> sum_virial(const Edges<Real> &edges, const Geometry<Real> &geometry,
-                           const EdgeGradient<Real> *gradient) {
+static Sums<double, 6> sum_virial(const Edges<Real> &edges, const Geometry<Real> &geometry,
+                                  const EdgeGradient<Real> *gradient) {
   Sums<double, 6> total;
   Kokkos::parallel_reduce(
       "mlff::sum_virial", Kokkos::RangePolicy<Space>(0, edges.rows),
@@ -165,8 +165,9 @@ Sums<double, 6> sum_virial(const Edges<Real> &edges, const Geometry<Real> &geome
 
 /// atomic_virial [atom, 9] += half of each of the atom's edges, and of their reverse edges.
 template <class Space, class Real>
-void sum_atomic_virials(const ReverseTest<Real> &is_reverse, const EdgeGradient<Real> *gradient,
-                        const int *atom_of_row, double scale, double *atomic_virial) {
+static void sum_atomic_virials(const ReverseTest<Real> &is_reverse,
+                               const EdgeGradient<Real> *gradient, const int *atom_of_row,
+                               double scale, double *atomic_virial) {
   const Edges<Real> edges = is_reverse.edges;
   const Geometry<Real> geometry = is_reverse.geometry;
   for_each<Space>(
@@ -186,7 +187,7 @@ void sum_atomic_virials(const ReverseTest<Real> &is_reverse, const EdgeGradient<
 
 /// Sum over all rows; waits for the device.
 template <class Space>
-double sum_energies(int rows, const AtomEnergy &energy) {
+static double sum_energies(int rows, const AtomEnergy &energy) {
   double total = 0;
   Kokkos::parallel_reduce(
       "mlff::sum_energies", Kokkos::RangePolicy<Space>(0, rows),
@@ -195,8 +196,8 @@ double sum_energies(int rows, const AtomEnergy &energy) {
 }
 
 template <class Space>
-void scatter_energies(int rows, const AtomEnergy &energy, const int *atom_of_row,
-                      double *atomic_energies) {
+static void scatter_energies(int rows, const AtomEnergy &energy, const int *atom_of_row,
+                             double *atomic_energies) {
   for_each<Space>(
       "mlff::scatter_energies", rows,
       KOKKOS_LAMBDA(std::size_t row) { atomic_energies[atom_of_row[row]] += energy(row); });

@@ -18,8 +18,8 @@ struct Four {
 
 /// features [4][C] of the range = state [4][C] + messages from the neighbours' senders [5][C].
 template <class Space, class Real, class Rows>
-void message(const Edges<Real> &edges, Range range, int C, const Rows &rows, const Real *senders,
-             const Real *state, Real *features) {
+static void message(const Edges<Real> &edges, Range range, int C, const Rows &rows,
+                    const Real *senders, const Real *state, Real *features) {
   constexpr int width = kChannelsPerLane<Space>;
   using Value = Channels<Real, width>;
   for_rows<Space>(
@@ -43,9 +43,9 @@ void message(const Edges<Real> &edges, Range range, int C, const Rows &rows, con
 /// sender_bar [5][C] of the range is set, gathered from the neighbours' features_bar [4][C];
 /// gradients of the messages along the reverse edges are set or added to.
 template <class Space, class Real, class Rows>
-void message_adjoint(const Edges<Real> &edges, Range range, int C, const Rows &rows,
-                     const Real *senders, const Real *features_bar, Real *sender_bar,
-                     EdgeGradient<Real> *gradient, bool add) {
+static void message_adjoint(const Edges<Real> &edges, Range range, int C, const Rows &rows,
+                            const Real *senders, const Real *features_bar, Real *sender_bar,
+                            EdgeGradient<Real> *gradient, bool add) {
   constexpr int width = kChannelsPerLane<Space>;
   using Value = Channels<Real, width>;
   for_rows<Space>(
@@ -89,8 +89,8 @@ void message_adjoint(const Edges<Real> &edges, Range range, int C, const Rows &r
 /// First layer: sums over an atom's edges of {1, ux, uy, uz} g by element of the neighbour.
 /// sums of the range: [4][stride], entry element * columns + k, the padding set to zero.
 template <class Space, class Real, class Rows>
-void element_sums(const Edges<Real> &edges, Range range, const Rows &rows, int columns, int stride,
-                  Real *sums) {
+static void element_sums(const Edges<Real> &edges, Range range, const Rows &rows, int columns,
+                         int stride, Real *sums) {
   using Value = Channels<Real, 1>;
   for_rows<Space>(
       "mlff::element_sums", range.size, KOKKOS_LAMBDA(const Team<Space> &lanes, int k) {
@@ -112,9 +112,9 @@ void element_sums(const Edges<Real> &edges, Range range, const Rows &rows, int c
 
 /// Adjoint: the edges' gradients are set or added to, given sums_bar [4][stride] of the range.
 template <class Space, class Real, class Rows>
-void element_sums_adjoint(const Edges<Real> &edges, Range range, const Rows &rows, int columns,
-                          int stride, const Real *sums_bar, EdgeGradient<Real> *gradient,
-                          bool add) {
+static void element_sums_adjoint(const Edges<Real> &edges, Range range, const Rows &rows,
+                                 int columns, int stride, const Real *sums_bar,
+                                 EdgeGradient<Real> *gradient, bool add) {
   using Value = Channels<Real, 1>;
   for_rows<Space>(
       "mlff::element_sums_adjoint", range.size, KOKKOS_LAMBDA(const Team<Space> &lanes, int k) {

@@ -47,7 +47,8 @@ MLFF_FUNCTION Channels<Real, width> ratio(Channels<Real, width> x, const Channel
 
 /// senders [5][C] and xc [C] from x [3C] and the v of state.
 template <class Space, class Real>
-void make_senders(int rows, int C, const Real *x, const Real *state, Real *senders, Real *xc) {
+static void make_senders(int rows, int C, const Real *x, const Real *state, Real *senders,
+                         Real *xc) {
   using Value = Channels<Real, kChannelsPerLane<Space>>;
   for_channels<Space>(
       "mlff::make_senders", rows, C, KOKKOS_LAMBDA(std::size_t row, int at) {
@@ -64,9 +65,9 @@ void make_senders(int rows, int C, const Real *x, const Real *state, Real *sende
 
 /// Adjoint: x_bar [3C] from sender_bar [5][C]; out [4][C] = features_bar plus what v receives.
 template <class Space, class Real>
-void make_senders_adjoint(int rows, int C, const Real *xc, const Real *state,
-                          const Real *sender_bar, const Real *features_bar, Real *x_bar,
-                          Real *out) {
+static void make_senders_adjoint(int rows, int C, const Real *xc, const Real *state,
+                                 const Real *sender_bar, const Real *features_bar, Real *x_bar,
+                                 Real *out) {
   using Value = Channels<Real, kChannelsPerLane<Space>>;
   for_channels<Space>(
       "mlff::make_senders_adjoint", rows, C, KOKKOS_LAMBDA(std::size_t row, int at) {
@@ -84,7 +85,8 @@ void make_senders_adjoint(int rows, int C, const Real *xc, const Real *state,
 
 /// s_n [2C] = (s, n = sqrt(|V|^2 + epsilon)).
 template <class Space, class Real>
-void norm(int rows, int C, Real epsilon, const Real *features, const Real *mixed, Real *s_n) {
+static void norm(int rows, int C, Real epsilon, const Real *features, const Real *mixed,
+                 Real *s_n) {
   using Value = Channels<Real, kChannelsPerLane<Space>>;
   for_channels<Space>(
       "mlff::norm", rows, C, KOKKOS_LAMBDA(std::size_t row, int at) {
@@ -97,8 +99,8 @@ void norm(int rows, int C, Real epsilon, const Real *features, const Real *mixed
 
 /// state = features by the gates.
 template <class Space, class Real>
-void update(int rows, int C, const Real *gates, bool last, const Real *mixed, const Real *features,
-            Real *state) {
+static void update(int rows, int C, const Real *gates, bool last, const Real *mixed,
+                   const Real *features, Real *state) {
   using Value = Channels<Real, kChannelsPerLane<Space>>;
   const int width = last ? 2 * C : 3 * C;
   for_channels<Space>(
@@ -114,8 +116,8 @@ void update(int rows, int C, const Real *gates, bool last, const Real *mixed, co
 
 /// Adjoint of the gates.
 template <class Space, class Real>
-void update_adjoint_gates(int rows, int C, const Real *mixed, const Real *features_bar, bool last,
-                          Real *gates_bar) {
+static void update_adjoint_gates(int rows, int C, const Real *mixed, const Real *features_bar,
+                                 bool last, Real *gates_bar) {
   using Value = Channels<Real, kChannelsPerLane<Space>>;
   const int width = last ? 2 * C : 3 * C;
   for_channels<Space>(
@@ -134,9 +136,9 @@ void update_adjoint_gates(int rows, int C, const Real *mixed, const Real *featur
 
 /// Adjoint of mixed, given that of (s, n); what s received is added to features_bar.
 template <class Space, class Real>
-void update_adjoint_mix(int rows, int C, const Real *gates, bool last, Real epsilon,
-                        const Real *mixed, const Real *s_n_bar, Real *features_bar,
-                        Real *mixed_bar) {
+static void update_adjoint_mix(int rows, int C, const Real *gates, bool last, Real epsilon,
+                               const Real *mixed, const Real *s_n_bar, Real *features_bar,
+                               Real *mixed_bar) {
   using Value = Channels<Real, kChannelsPerLane<Space>>;
   const int width = last ? 2 * C : 3 * C;
   for_channels<Space>(
@@ -174,7 +176,7 @@ struct AxisMixing {
 
 /// s_n [2C] = (s, |v|) of features.
 template <class Space, class Real>
-void distiller_norm(int rows, int C, const Real *features, Real *s_n) {
+static void distiller_norm(int rows, int C, const Real *features, Real *s_n) {
   using Value = Channels<Real, kChannelsPerLane<Space>>;
   for_channels<Space>(
       "mlff::distiller_norm", rows, C, KOKKOS_LAMBDA(std::size_t row, int at) {
@@ -186,8 +188,8 @@ void distiller_norm(int rows, int C, const Real *features, Real *s_n) {
 
 /// state = (s + a_s, g1 v + g2 M v) with gates [3C] = (a_s, g1, g2).
 template <class Space, class Real>
-void distiller_update(int rows, int C, const Real *gates, const AxisMixing<Real> &mixing,
-                      const Real *features, Real *state) {
+static void distiller_update(int rows, int C, const Real *gates, const AxisMixing<Real> &mixing,
+                             const Real *features, Real *state) {
   using Value = Channels<Real, kChannelsPerLane<Space>>;
   for_channels<Space>(
       "mlff::distiller_update", rows, C, KOKKOS_LAMBDA(std::size_t row, int at) {
@@ -204,9 +206,9 @@ void distiller_update(int rows, int C, const Real *gates, const AxisMixing<Real>
 
 /// Adjoint of the gates; features: those before the update.
 template <class Space, class Real>
-void distiller_update_adjoint_gates(int rows, int C, const AxisMixing<Real> &mixing,
-                                    const Real *features, const Real *features_bar,
-                                    Real *gates_bar) {
+static void distiller_update_adjoint_gates(int rows, int C, const AxisMixing<Real> &mixing,
+                                           const Real *features, const Real *features_bar,
+                                           Real *gates_bar) {
   using Value = Channels<Real, kChannelsPerLane<Space>>;
   for_channels<Space>(
       "mlff::distiller_update_adjoint_gates", rows, C, KOKKOS_LAMBDA(std::size_t row, int at) {
@@ -223,9 +225,9 @@ void distiller_update_adjoint_gates(int rows, int C, const AxisMixing<Real> &mix
 
 /// out [4][C]: features_bar before the update, given the adjoint of (s, n).
 template <class Space, class Real>
-void distiller_update_adjoint(int rows, int C, const Real *gates, const AxisMixing<Real> &mixing,
-                              const Real *features, const Real *s_n_bar, const Real *features_bar,
-                              Real *out) {
+static void distiller_update_adjoint(int rows, int C, const Real *gates,
+                                     const AxisMixing<Real> &mixing, const Real *features,
+                                     const Real *s_n_bar, const Real *features_bar, Real *out) {
   using Value = Channels<Real, kChannelsPerLane<Space>>;
   for_channels<Space>(
       "mlff::distiller_update_adjoint", rows, C, KOKKOS_LAMBDA(std::size_t row, int at) {
@@ -246,7 +248,7 @@ void distiller_update_adjoint(int rows, int C, const Real *gates, const AxisMixi
 
 /// senders [5][C] = (s, 1, v) of the mlff-distiller.
 template <class Space, class Real>
-void distiller_make_senders(int rows, int C, const Real *state, Real *senders) {
+static void distiller_make_senders(int rows, int C, const Real *state, Real *senders) {
   using Value = Channels<Real, kChannelsPerLane<Space>>;
   for_channels<Space>(
       "mlff::distiller_make_senders", rows, C, KOKKOS_LAMBDA(std::size_t row, int at) {
@@ -258,8 +260,8 @@ void distiller_make_senders(int rows, int C, const Real *state, Real *senders) {
 
 /// Adjoint: out [4][C] = features_bar plus what the features receive.
 template <class Space, class Real>
-void distiller_make_senders_adjoint(int rows, int C, const Real *sender_bar,
-                                    const Real *features_bar, Real *out) {
+static void distiller_make_senders_adjoint(int rows, int C, const Real *sender_bar,
+                                           const Real *features_bar, Real *out) {
   using Value = Channels<Real, kChannelsPerLane<Space>>;
   for_channels<Space>(
       "mlff::distiller_make_senders_adjoint", rows, C, KOKKOS_LAMBDA(std::size_t row, int at) {
@@ -273,7 +275,7 @@ void distiller_make_senders_adjoint(int rows, int C, const Real *sender_bar,
 
 /// state [4][C] = (embedding of the element, 0).
 template <class Space, class Real>
-void embed(int rows, int C, const int *element, const Real *embedding, Real *state) {
+static void embed(int rows, int C, const int *element, const Real *embedding, Real *state) {
   using Value = Channels<Real, kChannelsPerLane<Space>>;
   for_channels<Space>(
       "mlff::embed", rows, C, KOKKOS_LAMBDA(std::size_t row, int at) {
@@ -286,7 +288,8 @@ void embed(int rows, int C, const int *element, const Real *embedding, Real *sta
 
 /// senders [5][C] = (embedding of the element, 1, 0), the mlff-distiller's in the first layer.
 template <class Space, class Real>
-void embed_senders(int rows, int C, const int *element, const Real *embedding, Real *senders) {
+static void embed_senders(int rows, int C, const int *element, const Real *embedding,
+                          Real *senders) {
   using Value = Channels<Real, kChannelsPerLane<Space>>;
   for_channels<Space>(
       "mlff::embed_senders", rows, C, KOKKOS_LAMBDA(std::size_t row, int at) {
