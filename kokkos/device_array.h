@@ -97,7 +97,7 @@ KOKKOS_FORCEINLINE_FUNCTION void for_lanes(const Member &lanes, int n, const Bod
 
 /// Calls body(index) for each index in [0, n), one thread each.
 template <class Space, class Body>
-void for_each(const char *name, std::size_t n, const Body &body) {
+static void for_each(const char *name, std::size_t n, const Body &body) {
   if (n == 0) return;
   Kokkos::parallel_for(name, Kokkos::RangePolicy<Space>(0, n), body);
 }
