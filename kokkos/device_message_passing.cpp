@@ -299,11 +299,34 @@ void MessagePassing<Real, Sum, Space>::compute(const DeviceAtoms &atoms,
                                                const DeviceNeighbourList &list, DeviceHalo *halo,
                                                DeviceResults &results) {
   trouble_.check();
-  prepare(atoms, list);
-  forward(halo);
-  backward(halo);
-  add_forces(results);
+  const auto step = [&] {
+    prepare(atoms, list);
+    forward(halo);
+    backward(halo);
+    add_forces(results);
+  };
+  if (!replay(atoms, list, halo, results, step)) step();
   add_results(results);
+}
+
+template <class Real, class Sum, class Space>
+template <class Step>
+bool MessagePassing<Real, Sum, Space>::replay([[maybe_unused]] const DeviceAtoms &atoms,
+                                              [[maybe_unused]] const DeviceNeighbourList &list,
+                                              [[maybe_unused]] const DeviceHalo *halo,
+                                              [[maybe_unused]] const DeviceResults &results,
+                                              [[maybe_unused]] const Step &step) {
+#if defined(MLFF_CUDA)
+  if constexpr (has_cuda<Real, Space>()) {
+    if (atoms.changed) graph_.forget();
+    if (atoms.changed || halo || !cuda_ || exact_ || !edges_.has_room() ||
+        edges_.local_rows() > kMostToReplay || edges_.local_rows() == 0)
+      return false;
+    graph_.run(Space().cuda_stream(), cuda::StepGraph::key(atoms, list, results), step);
+    return true;
+  }
+#endif
+  return false;
 }
 
 template <class Real, class Sum, class Space>

@@ -7,6 +7,9 @@
 #include "device_network.h"
 #include "edge_list.h"
 #include "ghost_edges.h"
+#if defined(MLFF_CUDA)
+#include "cuda/step_graph.h"
+#endif
 
 namespace mlff::device {
 
@@ -81,6 +84,10 @@ class MessagePassing : public DeviceNetwork {
   void forward(DeviceHalo *halo);
   void backward(DeviceHalo *halo);
   void exchange(DeviceHalo *halo, Real *rows, int width);
+  /// Does the step as a CUDA graph, if that is there and pays. The step before has made room.
+  template <class Step>
+  bool replay(const DeviceAtoms &atoms, const DeviceNeighbourList &list, const DeviceHalo *halo,
+              const DeviceResults &results, const Step &step);
   void add_forces(DeviceResults &results);
   void sum_row_forces(const ReverseTest<Real> &is_reverse, double scale, double *forces);
   void add_results(DeviceResults &results);
@@ -115,6 +122,11 @@ class MessagePassing : public DeviceNetwork {
   Array<EdgeGradient<Real>, Space> gradient_{"mlff::gradient"};  ///< [slices, edges]
   bool adds_gradients_ = false;
   GhostEdges<Real, Space> ghost_edges_;
+#if defined(MLFF_CUDA)
+  cuda::StepGraph graph_;
+  /// Atoms up to which launching kernels one by one takes longer than running them.
+  static constexpr int kMostToReplay = 4096;
+#endif
 };
 
 }  // namespace mlff::device

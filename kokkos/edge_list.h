@@ -34,6 +34,9 @@ class EdgeList {
   const int *atom_of_row() const { return atom_.data(); }
   const int *row_of_atom() const { return row_of_atom_.data(); }
   Edges<Real> view() const;
+  /// Whether there is room for all candidates: then nothing waits for the device or makes room
+  /// before something changes.
+  bool has_room() const { return has_room_; }
   /// Room there is for edges: no less than there are.
   std::size_t capacity() const { return capacity_; }
   /// The number of edges, if rows are compact, of the rows in [begin, end); waits for the device.

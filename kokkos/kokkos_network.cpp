@@ -100,7 +100,7 @@ class KokkosNetwork : public Network {
                              types_.data(),
                              element_of_type_.data(),
                              atoms.owner ? owner_.data() : nullptr,
-                             true};
+                             changed_};
     DeviceNeighbourList device_list{
         list.centres, centre_.data(), count_.data(), neighbours_.data(), stride_, 1, list.mask};
     DeviceResults device_results;
@@ -129,25 +129,37 @@ class KokkosNetwork : public Network {
     positions_.host.clear();
     for (std::size_t i = 0; i < total; ++i)
       positions_.host.insert(positions_.host.end(), atoms.positions[i], atoms.positions[i] + 3);
-    types_.host.assign(atoms.elements, atoms.elements + total);
-    for (int &type : types_.host) ++type;  // type 0: not ours
-    if (atoms.owner) owner_.host.assign(atoms.owner, atoms.owner + total);
-    centre_.host.assign(list.centre, list.centre + list.centres);
-    count_.host.assign(atoms.local, 0);
+    std::vector<int> types(atoms.elements, atoms.elements + total), owner, count(atoms.local, 0);
+    for (int &type : types) ++type;  // type 0: not ours
+    if (atoms.owner) owner.assign(atoms.owner, atoms.owner + total);
+    const std::vector<int> centre(list.centre, list.centre + list.centres);
     stride_ = 1;
-    for (const int i : centre_.host) {
-      count_.host[i] = list.count[i];
+    for (const int i : centre) {
+      count[i] = list.count[i];
       stride_ = std::max(stride_, std::size_t(list.count[i]));
     }
-    neighbours_.host.assign(stride_ * atoms.local, 0);
-    for (const int i : centre_.host)
-      std::copy_n(list.neighbours[i], list.count[i], neighbours_.host.begin() + stride_ * i);
+    std::vector<int> neighbours(stride_ * atoms.local, 0);
+    for (const int i : centre)
+      std::copy_n(list.neighbours[i], list.count[i], neighbours.begin() + stride_ * i);
+    changed_ = local_ != atoms.local || mask_ != list.mask;
+    local_ = atoms.local;
+    mask_ = list.mask;
+    replace(types_, types);
+    replace(owner_, owner);
+    replace(centre_, centre);
+    replace(count_, count);
+    replace(neighbours_, neighbours);
     forces_.host.assign(results.forces ? 3 * total : 0, 0.0);
     energies_.host.assign(results.atomic_energies ? total : 0, 0.0);
     virial_.host.assign(results.atomic_virial ? 9 * total : 0, 0.0);
-    for (Mirror<int> *ints : {&types_, &owner_, &centre_, &count_, &neighbours_}) ints->to_device();
     for (Mirror<double> *numbers : {&positions_, &forces_, &energies_, &virial_})
       numbers->to_device();
+  }
+  void replace(Mirror<int> &mirror, const std::vector<int> &values) {
+    if (mirror.host == values) return;
+    mirror.host = values;
+    mirror.to_device();
+    changed_ = true;
   }
   void copy_out(std::size_t total, Results &results) {
     for (Mirror<double> *numbers : {&forces_, &energies_, &virial_}) numbers->to_host();
@@ -163,6 +175,8 @@ class KokkosNetwork : public Network {
   Mirror<int> element_of_type_, types_, owner_, centre_, count_, neighbours_;
   Mirror<double> positions_, forces_, energies_, virial_;
   std::size_t stride_ = 1;
+  int local_ = -1, mask_ = ~0;
+  bool changed_ = true;  ///< anything but positions, since the last call
 };
 
 }  // namespace
