@@ -86,18 +86,20 @@ struct Finish {
 template <class Space, class Real>
 static void dense(const DenseView<Real> &layer, int rows, Rows<const Real> x, Rows<Real> y,
                   Epilogue epilogue, Rows<Real> factor = {}) {
+  // A thread has a tile of rows and, on a GPU, an output in each of its lanes.
   constexpr int kTile = 4, width = is_host<Space> ? 16 : 1;
+  const int block = is_host<Space> ? layer.outputs : kChannelPadding;
+  const int blocks = layer.outputs / block, tiles = (rows + kTile - 1) / kTile;
   const Finish<Real, width> finish{epilogue, y, factor};
-  const int tiles = (rows + kTile - 1) / kTile;
   for_rows<Space>(
-      "mlff::dense", tiles, KOKKOS_LAMBDA(const Team<Space> &lanes, int tile) {
-        const int begin = tile * kTile;
+      "mlff::dense", tiles * blocks, KOKKOS_LAMBDA(const Team<Space> &lanes, int index) {
+        const int begin = index / blocks * kTile, first = index % blocks * block;
         // The last tile repeats its last row rather than read behind it.
         const Real *row[kTile];
         for (int r = 0; r < kTile; ++r)
           row[r] = x.data + std::size_t(begin + r < rows ? begin + r : rows - 1) * x.stride;
-        for_lanes(lanes, layer.outputs / width, [&](int lane) {
-          const int at = lane * width;
+        for_lanes(lanes, block / width, [&](int lane) {
+          const int at = first + lane * width;
           Real sum[kTile][width];
           for (int r = 0; r < kTile; ++r)
             for (int k = 0; k < width; ++k) sum[r][k] = layer.bias ? layer.bias[at + k] : Real(0);
