@@ -35,16 +35,24 @@ constexpr Widths backward_widths(int C) { return {7 * C, C}; }
 Widths turn_widths(int C, const ReadOutLayers &read_out) {
   int hidden = 0;
   for (int k = 0; k < read_out.hidden; ++k) hidden += 2 * read_out.forward[k].outputs;
-  return {std::max(7 * C, hidden + 2 * C), 2 * C};
+  return {std::max(7 * C, hidden + 4 * C), 2 * C};
 }
 Widths dense_widths(int inputs) { return {(inputs + 31) / 32 * 32, 0}; }
 
-/// The block's tile, whose first row is `first`.
-template <int M>
-__device__ Tile<M> make_tile(int C, float epsilon, Widths widths, int first, int size) {
+/// The tile that begins with row `first`.
+template <class Team>
+__device__ Tile<Team> make_tile(int C, float epsilon, Widths widths, int first, int size) {
+  constexpr int M = Team::kRows;
   extern __shared__ float4 shared[];
   float *large = reinterpret_cast<float *>(shared), *end = large + M * widths.all;
-  return {C, min(M, size - first), epsilon, large, end - M * widths.small, end, end + 3 * M};
+  return {Team(end + 4 * M, min(M, size - first)),
+          C,
+          min(M, size - first),
+          epsilon,
+          large,
+          end - M * widths.small,
+          end,
+          end + 3 * M};
 }
 
 /// Where the rows begin that belong to an atom.
@@ -66,7 +74,7 @@ constexpr int blocks_at_a_time(int M, int channels, int most_channels) {
   return M > 16 && channels > 0 && channels <= most_channels ? 2 : 1;
 }
 
-#define MLFF_TILE_KERNEL(blocks) __global__ __launch_bounds__(32 * kWarps<M>, blocks)
+#define MLFF_TILE_KERNEL(blocks) __global__ __launch_bounds__(32 * kWarps<Team::kRows>, blocks)
 
 struct FinishLayer {
   int size, C;
@@ -80,12 +88,12 @@ struct FinishLayer {
   float *state, *senders;
 };
 
-template <int M, int kChannels>
-MLFF_TILE_KERNEL(blocks_at_a_time(M, kChannels, 128))
+template <class Team, int kChannels>
+MLFF_TILE_KERNEL(blocks_at_a_time(Team::kRows, kChannels, 128))
 void finish_layer_kernel(const __grid_constant__ FinishLayer p) {
-  const int first = M * blockIdx.x, C = kChannels > 0 ? kChannels : p.C;
+  const int first = Team::kRows * Team::tile(), C = kChannels > 0 ? kChannels : p.C;
   const std::size_t at = std::size_t(C) * first;
-  const Tile<M> tile = make_tile<M>(C, p.epsilon, p.widths, first, p.size);
+  const Tile<Team> tile = make_tile<Team>(C, p.epsilon, p.widths, first, p.size);
   update<false>(tile, p.update, offset(p.update_kept, C, first), p.features + 4 * at,
                 p.state + 4 * at);
   make_senders(tile, p.phi, offset(p.phi_kept, C, first), p.senders + 5 * at);
@@ -103,16 +111,16 @@ struct FinishLayerAdjoint {
   float *features_bar_out;
 };
 
-template <int M, int kChannels>
-MLFF_TILE_KERNEL(blocks_at_a_time(M, kChannels, 64))
+template <class Team, int kChannels>
+MLFF_TILE_KERNEL(blocks_at_a_time(Team::kRows, kChannels, 64))
 void finish_layer_adjoint_kernel(const __grid_constant__ FinishLayerAdjoint p) {
-  const int first = M * blockIdx.x, C = kChannels > 0 ? kChannels : p.C;
+  const int first = Team::kRows * Team::tile(), C = kChannels > 0 ? kChannels : p.C;
   const std::size_t at = std::size_t(C) * first;
-  const Tile<M> tile = make_tile<M>(C, p.epsilon, p.widths, first, p.size);
+  const Tile<Team> tile = make_tile<Team>(C, p.epsilon, p.widths, first, p.size);
   make_senders_adjoint(tile, p.phi, offset(p.phi_kept, C, first), p.state + 4 * at,
                        p.sender_bar + 5 * at, p.features_bar_in + 4 * at,
                        p.features_bar_out + 4 * at);
-  update_adjoint<false>(tile, p.update, offset(p.update_kept, C, first),
+  update_adjoint<false>(tile, p.update, offset(p.update_kept, C, first), tile.in_large(3 * C),
                         p.features_bar_out + 4 * at);
 }
 
@@ -129,19 +137,22 @@ struct Turn {
   float *features_bar;
 };
 
-template <int M, int kChannels>
-MLFF_TILE_KERNEL(blocks_at_a_time(M, kChannels, 64))
+template <class Team, int kChannels>
+MLFF_TILE_KERNEL(blocks_at_a_time(Team::kRows, kChannels, 64))
 void turn_kernel(const __grid_constant__ Turn p) {
   const int C = kChannels > 0 ? kChannels : p.C;
-  const UpdateKept kept = offset(p.scratch, C, M * blockIdx.x);
-  for (int first = M * blockIdx.x; first < p.size; first += M * gridDim.x) {
-    Tile<M> tile = make_tile<M>(C, p.epsilon, p.widths, first, p.size);
+  constexpr int M = Team::kRows;
+  const UpdateKept kept = offset(p.scratch, C, M * Team::tile());
+  for (int first = M * Team::tile(); first < p.size; first += M * Team::tiles()) {
+    Tile<Team> tile = make_tile<Team>(C, p.epsilon, p.widths, first, p.size);
     const std::size_t at = std::size_t(4) * C * first;
     update<true>(tile, p.update, kept, p.features + at, nullptr);
     read_out_and_adjoint(tile, p.read_out, p.energies + first, p.features_bar + at);
     tile.small += M * C;
-    update_adjoint<true>(tile, p.update_adjoint, kept, p.features_bar + at);
-    __syncthreads();
+    update_adjoint<true>(tile, p.update_adjoint, kept, behind_read_out(tile, p.read_out),
+                         p.features_bar + at);
+    if constexpr (!Team::kManyTiles) break;
+    tile.team.wait();
   }
 }
 
@@ -157,21 +168,20 @@ struct DensePair {
   const float *table;
 };
 
-template <int M>
-MLFF_TILE_KERNEL(M > 16 ? 3 : 2)
+template <class Team>
+MLFF_TILE_KERNEL(Team::kRows > 16 ? 3 : 2)
 void dense_pair_kernel(const __grid_constant__ DensePair p) {
-  const int first = M * blockIdx.x, component = blockIdx.y;
+  const int first = Team::kRows * Team::tile(), component = blockIdx.y;
   const SplitLayer &layer = component == 0 ? p.scalar : p.vector;
   const int width = (layer.inputs + 31) / 32 * 32;
-  const Tile<M> tile = make_tile<M>(0, 0, {width, 0}, first, p.size);
+  const Tile<Team> tile = make_tile<Team>(0, 0, {width, 0}, first, p.size);
   const Operand x = tile.in_large(width);
-  each_four<M>(width, [&](int row, int f) {
+  each_four(tile.team, width, [&](int row, int f) {
     const std::size_t at = (std::size_t(first + tile.row(row)) * 4 + component) * p.from + f;
-    store(x.at(row, f), f < layer.inputs ? load(p.x + at) : Four{});
+    put(tile.team, x, row, f, f < layer.inputs ? load(p.x + at) : Four{});
   });
-  split_rows<M>(x);
-  product<M, 1, Tile<M>::kFragments, 1>(
-      layer, layer.outputs, x, [&](int row, int f, const Four(&y)[1][1]) {
+  product<1, Tile<Team>::kFragments, 1>(
+      tile.team, layer, layer.outputs, x, [&](int row, int f, const Four(&y)[1][1]) {
         if (row >= tile.atoms) return;
         Four sum = y[0][0];
         if (component == 0 && p.table)
@@ -180,53 +190,92 @@ void dense_pair_kernel(const __grid_constant__ DensePair p) {
       });
 }
 
-/// A kernel for small and large tiles, each for any number of channels and for the usual ones.
+/// A kernel for clusters and for small and large tiles of a block, each for any number of channels
+/// and for the usual ones.
 template <class Arguments>
 struct Kernels {
   using Kernel = void (*)(Arguments);
-  Kernel any[2], usual[3][2];
+  struct Sizes {
+    Kernel cluster, small, large;
+  } any, usual[3];
 
-  Kernel choose(int C, int M) const {
-    const auto &kernels = C == 64 ? usual[0] : C == 128 ? usual[1] : C == 256 ? usual[2] : any;
-    return kernels[M == 32];
+  const Sizes &choose(int C) const {
+    return C == 64 ? usual[0] : C == 128 ? usual[1] : C == 256 ? usual[2] : any;
   }
 };
 
-/// Atoms of a tile: few where the processors would otherwise have nothing to do, or where shared
-/// memory holds no more.
-int tile_size(int size, Widths widths) {
-  const int processors = attribute(cudaDevAttrMultiProcessorCount);
-  const int most = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
-  return size <= 16 * processors || widths.bytes(32) > most ? 16 : 32;
-}
-
-/// Launches blocks for all tiles and components; at most for `most_rows` atoms, if not 0.
-template <class Arguments>
-void launch(Stream stream, const Kernels<Arguments> &kernels, int C, Widths widths,
-            const Arguments &arguments, int components = 1, int most_rows = 0) {
-  if (arguments.size == 0) return;
-  const int M = tile_size(arguments.size, widths), bytes = widths.bytes(M);
-  int blocks = (arguments.size + M - 1) / M;
-  if (most_rows > 0) blocks = std::min(blocks, most_rows / M);
-  const auto kernel = kernels.choose(C, M);
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
-  kernel<<<dim3(blocks, components), 32 * kWarps<32>, bytes, stream>>>(arguments);
-  check(cudaGetLastError());
-}
-
-#define MLFF_KERNELS(kernel)                                                  \
-  {                                                                           \
-    {kernel<16, 0>, kernel<32, 0>}, {                                         \
-      {kernel<16, 64>, kernel<32, 64>}, {kernel<16, 128>, kernel<32, 128>}, { \
-        kernel<16, 256>, kernel<32, 256>                                      \
-      }                                                                       \
-    }                                                                         \
+#define MLFF_KERNELS(kernel, channels) \
+  { kernel<Cluster, channels>, kernel<OneBlock<16>, channels>, kernel<OneBlock<32>, channels> }
+#define MLFF_ALL_KERNELS(kernel)                                                     \
+  {                                                                                  \
+    MLFF_KERNELS(kernel, 0), {                                                       \
+      MLFF_KERNELS(kernel, 64), MLFF_KERNELS(kernel, 128), MLFF_KERNELS(kernel, 256) \
+    }                                                                                \
   }
-constexpr Kernels<FinishLayer> kFinishLayer = MLFF_KERNELS(finish_layer_kernel);
+constexpr Kernels<FinishLayer> kFinishLayer = MLFF_ALL_KERNELS(finish_layer_kernel);
 constexpr Kernels<FinishLayerAdjoint> kFinishLayerAdjoint =
-    MLFF_KERNELS(finish_layer_adjoint_kernel);
-constexpr Kernels<Turn> kTurn = MLFF_KERNELS(turn_kernel);
-constexpr Kernels<DensePair> kDensePair = {{dense_pair_kernel<16>, dense_pair_kernel<32>}, {}};
+    MLFF_ALL_KERNELS(finish_layer_adjoint_kernel);
+constexpr Kernels<Turn> kTurn = MLFF_ALL_KERNELS(turn_kernel);
+constexpr Kernels<DensePair> kDensePair = {
+    {dense_pair_kernel<Cluster>, dense_pair_kernel<OneBlock<16>>, dense_pair_kernel<OneBlock<32>>},
+    {}};
+
+/// Whether kernels were compiled for, and so run on, processors with clusters.
+bool have_clusters() {
+  static const bool known = [] {
+    cudaFuncAttributes attributes;
+    check(cudaFuncGetAttributes(&attributes, kDensePair.any.cluster));
+    return attributes.ptxVersion >= 90;
+  }();
+  return known;
+}
+
+/// How atoms are divided: into tiles of M, each for a block or for a cluster of some. Tiles are
+/// small and have clusters where the processors would otherwise have nothing to do; or they are
+/// small where shared memory holds no more. Clusters of but a few blocks are slower than one.
+struct Division {
+  int M = 16, cluster = 1;
+  int bytes;  ///< of shared memory
+
+  /// strips: of 16 output columns, which a cluster is to share evenly.
+  Division(int size, int components, int strips, Widths widths) {
+    const int processors = attribute(cudaDevAttrMultiProcessorCount);
+    const int most = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+    const int small_tiles = (size + 15) / 16;
+    if (have_clusters() && Cluster::bytes() + widths.bytes(16) <= most) {
+      int blocks = std::min(strips, Cluster::kMostBlocks);
+      while (strips % blocks != 0) --blocks;
+      if (small_tiles * components * blocks <= processors) cluster = blocks;
+    }
+    if (cluster == 1 && small_tiles > processors && widths.bytes(32) <= most) M = 32;
+    bytes = widths.bytes(M) + (cluster > 1 ? Cluster::bytes() : 0);
+  }
+};
+
+/// Launches blocks for all tiles and components, of which a tile's has `outputs` columns; at most
+/// for `most_rows` atoms, if not 0.
+template <class Arguments>
+void launch(Stream stream, const Kernels<Arguments> &kernels, int C, int outputs, Widths widths,
+            Arguments arguments, int components = 1, int most_rows = 0) {
+  if (arguments.size == 0) return;
+  const Division by(arguments.size, components, outputs / 16, widths);
+  const auto &sizes = kernels.choose(C);
+  const auto kernel = by.cluster > 1 ? sizes.cluster : by.M == 16 ? sizes.small : sizes.large;
+  int tiles = (arguments.size + by.M - 1) / by.M;
+  if (most_rows > 0) tiles = std::min(tiles, most_rows / by.M);
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, by.bytes));
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(tiles * by.cluster, components);
+  config.blockDim = dim3(32 * kWarps<32>);
+  config.dynamicSmemBytes = by.bytes;
+  config.stream = stream;
+  cudaLaunchAttribute cluster;
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim = {static_cast<unsigned>(by.cluster), 1, 1};
+  config.attrs = &cluster;
+  config.numAttrs = by.cluster > 1;
+  check(cudaLaunchKernelEx(&config, kernel, arguments));
+}
 
 }  // namespace
 
@@ -240,7 +289,7 @@ bool painn_tiles_fit(int C, int first_layer_inputs) {
 void first_features(Stream stream, device::Range range, int C, const int *element,
                     const float *embedding, const SplitLayer &scalar, const SplitLayer &vector,
                     int stride, const float *sums, float *features) {
-  launch(stream, kDensePair, 0, dense_widths(scalar.inputs),
+  launch(stream, kDensePair, 0, C, dense_widths(scalar.inputs),
          DensePair{range.size, scalar, vector, stride, C, sums, features, element + range.begin,
                    embedding},
          4);
@@ -249,7 +298,7 @@ void first_features(Stream stream, device::Range range, int C, const int *elemen
 void first_features_adjoint(Stream stream, device::Range range, int C, const SplitLayer &scalar,
                             const SplitLayer &vector, int stride, const float *features_bar,
                             float *sums_bar) {
-  launch(stream, kDensePair, 0, dense_widths(C),
+  launch(stream, kDensePair, 0, stride, dense_widths(C),
          DensePair{range.size, scalar, vector, C, stride,
                    features_bar + std::size_t(4) * C * range.begin, sums_bar, nullptr, nullptr},
          4);
@@ -260,7 +309,7 @@ void finish_layer(Stream stream, device::Range range, int C, float epsilon,
                   const PhiKept &phi_kept, const float *features, float *state, float *senders) {
   const std::size_t begin = std::size_t(C) * range.begin;
   const Widths widths = forward_widths(C);
-  launch(stream, kFinishLayer, C, widths,
+  launch(stream, kFinishLayer, C, C, widths,
          FinishLayer{range.size, C, epsilon, widths, update, phi,
                      offset(update_kept, C, range.begin), offset(phi_kept, C, range.begin),
                      features, state + 4 * begin, senders + 5 * begin});
@@ -272,7 +321,7 @@ void turn(Stream stream, device::Range range, int C, float epsilon, const Update
           const UpdateAdjointLayers &update_adjoint, const ReadOutLayers &read_out,
           const UpdateKept &scratch, const float *features, double *energies, float *features_bar) {
   const Widths widths = turn_widths(C, read_out);
-  launch(stream, kTurn, C, widths,
+  launch(stream, kTurn, C, C, widths,
          Turn{range.size, C, epsilon, widths, update, update_adjoint, read_out, scratch, features,
               energies + range.begin, features_bar + std::size_t(4) * C * range.begin},
          1, turn_rows());
@@ -285,7 +334,7 @@ void finish_layer_adjoint(Stream stream, device::Range range, int C, float epsil
                           float *features_bar_out) {
   const std::size_t begin = std::size_t(C) * range.begin;
   const Widths widths = backward_widths(C);
-  launch(stream, kFinishLayerAdjoint, C, widths,
+  launch(stream, kFinishLayerAdjoint, C, C, widths,
          FinishLayerAdjoint{range.size, C, epsilon, widths, phi, update,
                             offset(phi_kept, C, range.begin), offset(update_kept, C, range.begin),
                             state + 4 * begin, sender_bar, features_bar_in + 4 * begin,

@@ -45,16 +45,6 @@ __device__ inline int thread_index() {
   return thread;
 }
 
-/// Body(row, column) for every four columns of a tile's rows; a warp has whole rows.
-template <int M, class Body>
-__device__ inline void each_four(int columns, Body body) {
-  const int thread = thread_index();
-#pragma unroll 1
-  for (int row = thread / 32; row < M; row += kWarps<M>)
-#pragma unroll 1
-    for (int column = thread % 32 * 4; column < columns; column += 128) body(row, column);
-}
-
 /// The exponent of the power of two that scales a row, given the bits of its largest magnitude.
 /// Rows with a number that is not finite are left as they are.
 __device__ inline int scale_exponent(unsigned largest) {
@@ -104,7 +94,7 @@ __device__ inline void split_row(const Operand &x, int row) {
 
 /// Splits the rows of a tile once all warps have made them, and has all warps wait for the result.
 template <int M>
-__device__ inline void split_rows(const Operand &x, int rows = M) {
+__device__ inline void split_rows(const Operand &x, int rows) {
   __syncthreads();
 #pragma unroll 1
   for (int row = thread_index() / 32; row < rows; row += kWarps<M>) split_row(x, row);
@@ -143,6 +133,34 @@ __device__ inline void multiply(float (&sum)[4], const Fragment &a, unsigned b0,
       : "r"(a.x[0]), "r"(a.x[1]), "r"(a.x[2]), "r"(a.x[3]), "r"(b0), "r"(b1), "f"(0.0f));
 }
 
+/// sum = a b over a step of 16 inputs, for fragments of rows and columns that are split. Tensor
+/// cores truncate what they add: a step's products are summed there from zero, smallest first, and
+/// are to be rounded to nearest where they join the others.
+template <int Rows, int Columns>
+__device__ inline void multiply_split(float (&sum)[Rows][Columns][4], const Fragment (&high)[Rows],
+                                      const Fragment (&low)[Rows], const uint4 *b) {
+#pragma unroll
+  for (int i = 0; i < Rows * Columns; ++i)
+    multiply(sum[i / Columns][i % Columns], low[i / Columns], b[i % Columns].x, b[i % Columns].y);
+#pragma unroll
+  for (int i = 0; i < Rows * Columns; ++i)
+    multiply_add(sum[i / Columns][i % Columns], high[i / Columns], b[i % Columns].z,
+                 b[i % Columns].w);
+#pragma unroll
+  for (int i = 0; i < Rows * Columns; ++i)
+    multiply_add(sum[i / Columns][i % Columns], high[i / Columns], b[i % Columns].x,
+                 b[i % Columns].y);
+}
+
+/// Reads the weights of a step: two fragments for each block.
+template <int Blocks>
+__device__ inline void read_weights(const uint4 *weights, int block_stride, int step,
+                                    uint4 (&b)[2 * Blocks]) {
+#pragma unroll
+  for (int n = 0; n < 2 * Blocks; ++n)
+    b[n] = __ldg(weights + n / 2 * block_stride + step * 64 + n % 2 * 32);
+}
+
 /// A warp's part of a product: Axes x Tiles fragments of 16 rows, one below the other within an
 /// axis and M rows apart between the axes, times 16 columns of each of `Blocks` blocks.
 template <int M, int Axes, int Tiles, int Blocks>
@@ -167,7 +185,7 @@ struct Part {
     uint4 b[kAhead][2 * Blocks];
 #pragma unroll
     for (int s = 0; s < kAhead; ++s)
-      if (s < steps) read_weights(weights, block_stride, s, b[s]);
+      if (s < steps) read_weights<Blocks>(weights, block_stride, s, b[s]);
 #pragma unroll
     for (int m = 0; m < kFragments; ++m)
 #pragma unroll
@@ -181,21 +199,13 @@ struct Part {
         if (k + s >= steps) break;
         const unsigned at = row_address + (k + s) / 2 * 128 + (chunk ^ (k + s) % 2 * 64);
         step(at, x.width * 4, b[s]);
-        if (k + s + kAhead < steps) read_weights(weights, block_stride, k + s + kAhead, b[s]);
+        if (k + s + kAhead < steps)
+          read_weights<Blocks>(weights, block_stride, k + s + kAhead, b[s]);
       }
     }
   }
 
  private:
-  static __device__ void read_weights(const uint4 *weights, int block_stride, int step,
-                                      uint4 (&b)[2 * Blocks]) {
-#pragma unroll
-    for (int n = 0; n < 2 * Blocks; ++n)
-      b[n] = __ldg(weights + n / 2 * block_stride + step * 64 + n % 2 * 32);
-  }
-
-  /// Tensor cores truncate what they add: a step's products are summed there from zero, smallest
-  /// first, and rounded to nearest here where they join the others.
   __device__ void step(unsigned address, int row_bytes, const uint4 (&b)[2 * Blocks]) {
 #pragma unroll
     for (int m = 0; m < kFragments; m += kTogether) {
@@ -209,15 +219,7 @@ struct Part {
 #pragma unroll
       for (int n = 0; n < 2 * Blocks; n += 2) {
         float part[kTogether][2][4];
-#pragma unroll
-        for (int i = 0; i < 2 * kTogether; ++i)
-          multiply(part[i / 2][i % 2], low[i / 2], b[n + i % 2].x, b[n + i % 2].y);
-#pragma unroll
-        for (int i = 0; i < 2 * kTogether; ++i)
-          multiply_add(part[i / 2][i % 2], high[i / 2], b[n + i % 2].z, b[n + i % 2].w);
-#pragma unroll
-        for (int i = 0; i < 2 * kTogether; ++i)
-          multiply_add(part[i / 2][i % 2], high[i / 2], b[n + i % 2].x, b[n + i % 2].y);
+        multiply_split(part, high, low, b + n);
 #pragma unroll
         for (int i = 0; i < 8 * kTogether; ++i)
           sum[m + i / 8][n + i / 4 % 2][i % 4] += part[i / 8][i / 4 % 2][i % 4];
@@ -226,12 +228,56 @@ struct Part {
   }
 };
 
+/// Who works on a tile of M rows: the threads of a block.
+template <int M>
+struct OneBlock {
+  static constexpr int kRows = M;
+  static constexpr bool kManyTiles = true;  ///< one after the other
+
+  __device__ OneBlock(float *, int) {}
+  static __device__ int tile() { return blockIdx.x; }
+  static __device__ int tiles() { return gridDim.x; }
+  /// The thread's warp among all that work on the tile.
+  __device__ int warp() const { return thread_index() / 32; }
+  __device__ int warps() const { return kWarps<M>; }
+  /// Until a thread can read what others have made, other than operands.
+  __device__ void wait() const { __syncthreads(); }
+  /// The next operand comes together with so many columns of others, or, if negative, without so
+  /// many that have come before.
+  __device__ void also(int) const {}
+};
+
+/// Body(row, column) for every four columns of a tile's rows; a warp has whole rows.
+template <int M, class Body>
+__device__ inline void each_four(const OneBlock<M> &, int columns, Body body) {
+  const int thread = thread_index();
+#pragma unroll 1
+  for (int row = thread / 32; row < M; row += kWarps<M>)
+#pragma unroll 1
+    for (int column = thread % 32 * 4; column < columns; column += 128) body(row, column);
+}
+
+/// Makes four numbers of an operand of products.
+template <int M>
+__device__ inline void put(const OneBlock<M> &, const Operand &x, int row, int column,
+                           const Four &y) {
+  store(x.at(row, column), y);
+}
+
+/// Waits for an operand of no product.
+template <int M>
+__device__ inline void await(const OneBlock<M> &, const Operand &) {
+  __syncthreads();
+}
+
 /// y = x W^T + bias for a tile of M rows, or M rows for each axis. The outputs are `Blocks` blocks
 /// of `channels`; finish(row, channel, y) gets four channels of every axis and block at a time as
-/// Four y[Axes][Blocks]. `Tiles` fragments of 16 rows share a warp's weights.
-template <int M, int Axes, int Tiles, int Blocks, class Finish>
-__device__ inline void product(const SplitLayer &layer, int channels, const Operand &x,
-                               Finish finish) {
+/// Four y[Axes][Blocks]. `Tiles` fragments of 16 rows share a warp's weights. x is split, once all
+/// threads have made it: it is lost.
+template <int Axes, int Tiles, int Blocks, int M, class Finish>
+__device__ inline void product(const OneBlock<M> &, const SplitLayer &layer, int channels,
+                               const Operand &x, Finish finish) {
+  split_rows<M>(x, Axes * M);
   constexpr int groups = M / (16 * Tiles), kColumns = kWarps<M> / groups;
   const int warp = thread_index() / 32, first_row = warp % groups * (16 * Tiles);
   const int steps = x.width / 16, strips = channels / 16;
