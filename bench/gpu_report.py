@@ -200,7 +200,11 @@ def where(results: dict) -> str:
 
 
 def left_out(results: dict) -> str:
-    return "".join(f"\n\nLeft out: {what}: {why}." for what, why in results["skipped"].items())
+    """What is missing, by reason."""
+    reasons: dict[str, list[str]] = {}
+    for what, why in results["skipped"].items():
+        reasons.setdefault(why[:100].rstrip(), []).append(what)
+    return "".join(f"\n\nLeft out, {why}: {', '.join(what)}." for why, what in reasons.items())
 
 
 TABLES = {

@@ -37,6 +37,8 @@ CUTOFF = 5.0  # Angstrom
 WARM_UP = 10  # steps
 RUNS = 3  # the median of so many is reported
 KELVIN = 30.0
+TIMESTEP = 5e-5  # ps, at most
+DURATION = 0.02  # ps, of all runs together: the potentials repel nothing, and atoms that meet explode
 HOT = 300.0  # K; a run that gets there did not stay where it was
 RATES = {"mlff": 5e6, "snap": 4e6, "lj": 1e8}  # atom-steps/s that the length of runs is guessed by
 LATENCY = 2e-4  # s, the same for a step of few atoms
@@ -125,6 +127,7 @@ def script(case: Case, folder: Path, plugin: Path, along: int, cell: int, steps:
     """A point for comparison, a warm-up, and RUNS runs."""
     stem = folder / case.title.replace("/", "_")
     replicate = f"replicate {along} {along} {along}" if along > 1 else ""
+    timestep = min(TIMESTEP, DURATION / (WARM_UP + RUNS * steps))
     return f"""
 units metal
 atom_style atomic
@@ -135,7 +138,7 @@ neighbor 1.0 bin
 neigh_modify every 10 delay 0 check no
 velocity all create {KELVIN} 20261 mom yes rot yes dist gaussian
 fix 1 all nve
-timestep 0.00005
+timestep {timestep:.3g}
 thermo_style custom step temp pe
 thermo_modify format float %.15g norm no
 thermo {1000 * (steps + WARM_UP)}
