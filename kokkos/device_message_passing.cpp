@@ -298,7 +298,7 @@ template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::compute(const DeviceAtoms &atoms,
                                                const DeviceNeighbourList &list, DeviceHalo *halo,
                                                DeviceResults &results) {
-  trouble_.check();
+  trouble_.check(atoms.changed);
   const auto step = [&] {
     prepare(atoms, list);
     forward(halo);

@@ -61,7 +61,7 @@ class DeviceNetwork {
   /// One evaluation, collective where a halo is given. It is queued on the default instance of the
   /// execution space; only where energy or virial are wanted does it wait for the results. An
   /// energy, force or position that is not a number is reported by NonFiniteError: at once if it
-  /// waits, by the next call otherwise.
+  /// waits, by the next call otherwise (with atom -1, if atoms have changed by then).
   virtual void compute(const DeviceAtoms &atoms, const DeviceNeighbourList &list, DeviceHalo *halo,
                        DeviceResults &results) = 0;
   /// Cutoff radius in the caller's unit.

@@ -27,8 +27,9 @@ class Trouble {
   };
   Reporter reporter() const { return {word_.data()}; }
 
-  /// Throws NonFiniteError for what the device has reported so far.
-  void check() {
+  /// Throws NonFiniteError for what the device has reported so far; without the atom, where atoms
+  /// have other numbers now.
+  void check(bool renumbered = false) {
     const Word word = *static_cast<volatile Word *>(word_.data());
     if (word == kNone) return;
     Kokkos::fence("mlff::trouble");  // nothing may report behind the reset
@@ -36,7 +37,7 @@ class Trouble {
     static const char *const texts[] = {"the position of an atom is not a number",
                                         "two atoms are on the same spot",
                                         "the energy or force of an atom is not a number"};
-    throw NonFiniteError(texts[word >> 32], static_cast<int>(word & 0x7fffffff));
+    throw NonFiniteError(texts[word >> 32], renumbered ? -1 : static_cast<int>(word & 0x7fffffff));
   }
 
  private:
