@@ -4,35 +4,12 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
-#include <stdexcept>
-#include <string>
 
 #include "device_data.h"
+#include "multiprocessors.h"
 #include "warp.cuh"
 
 namespace mlff::cuda {
-
-inline void check(cudaError_t status) {
-  if (status != cudaSuccess)
-    throw std::runtime_error(std::string("CUDA: ") + cudaGetErrorString(status));
-}
-
-/// What the kernels need to know of the current device, asked for once.
-struct Multiprocessors {
-  int count = 0;
-  int shared_bytes = 0;  ///< that a block can have
-};
-inline const Multiprocessors &multiprocessors() {
-  static const Multiprocessors known = [] {
-    Multiprocessors m;
-    int device = 0;
-    check(cudaGetDevice(&device));
-    check(cudaDeviceGetAttribute(&m.count, cudaDevAttrMultiProcessorCount, device));
-    check(cudaDeviceGetAttribute(&m.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
-    return m;
-  }();
-  return known;
-}
 
 /// Blocks of a kernel that the device runs at the same time; lets it use all shared memory.
 template <auto kernel>

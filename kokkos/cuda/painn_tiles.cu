@@ -1,26 +1,13 @@
 #include "painn_tiles.h"
 
 #include <algorithm>
-#include <stdexcept>
-#include <string>
 
+#include "multiprocessors.h"
 #include "painn_layers.cuh"
 
 namespace mlff::cuda {
 
 namespace {
-
-void check(cudaError_t error) {
-  if (error != cudaSuccess)
-    throw std::runtime_error(std::string("CUDA: ") + cudaGetErrorString(error));
-}
-
-int attribute(cudaDeviceAttr what) {
-  int device, value;
-  check(cudaGetDevice(&device));
-  check(cudaDeviceGetAttribute(&value, what, device));
-  return value;
-}
 
 /// Shared memory of a tile, in numbers for each atom; the small operand takes its last ones.
 struct Widths {
@@ -239,8 +226,8 @@ struct Division {
 
   /// strips: of 16 output columns, which a cluster is to share evenly.
   Division(int size, int components, int strips, Widths widths) {
-    const int processors = attribute(cudaDevAttrMultiProcessorCount);
-    const int most = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+    const int processors = multiprocessors().count;
+    const int most = multiprocessors().shared_bytes;
     const int small_tiles = (size + 15) / 16;
     if (have_clusters() && Cluster::bytes() + widths.bytes(16) <= most) {
       int blocks = std::min(strips, Cluster::kMostBlocks);
@@ -280,9 +267,8 @@ void launch(Stream stream, const Kernels<Arguments> &kernels, int C, int outputs
 }  // namespace
 
 bool painn_tiles_fit(int C, int first_layer_inputs) {
-  if (attribute(cudaDevAttrComputeCapabilityMajor) < 8 || C % device::kChannelPadding != 0)
-    return false;
-  const int most = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  if (multiprocessors().generation < 8 || C % device::kChannelPadding != 0) return false;
+  const int most = multiprocessors().shared_bytes;
   return turn_widths(C, {}).bytes(16) <= most && dense_widths(first_layer_inputs).bytes(16) <= most;
 }
 
@@ -315,7 +301,7 @@ void finish_layer(Stream stream, device::Range range, int C, float epsilon,
                      features, state + 4 * begin, senders + 5 * begin});
 }
 
-int turn_rows() { return 2 * 32 * attribute(cudaDevAttrMultiProcessorCount); }
+int turn_rows() { return 2 * 32 * multiprocessors().count; }
 
 void turn(Stream stream, device::Range range, int C, float epsilon, const UpdateLayers &update,
           const UpdateAdjointLayers &update_adjoint, const ReadOutLayers &read_out,

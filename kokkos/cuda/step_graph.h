@@ -6,7 +6,7 @@
 
 #include <tuple>
 
-#include "cuda/launch.cuh"
+#include "cuda/multiprocessors.h"
 #include "device_network.h"
 
 namespace mlff::cuda {
