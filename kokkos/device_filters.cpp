@@ -58,6 +58,10 @@ void radial_functions(const Radial &basis, const Edges<Real> &edges, Range range
 
 }  // namespace
 
+int radial_columns(const Potential &potential) {
+  return padded(potential.number_of_radial_functions + 1, 8);
+}
+
 template <class Real, class Space>
 Table<Real, Space>::Table(const SplineGrid &grid, int columns,
                           const std::vector<double> &coefficients) {

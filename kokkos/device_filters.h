@@ -22,6 +22,8 @@ class Table {
   SplineTable<Real> view_;
 };
 
+/// Columns that radial functions have on the device: K + 1, padded.
+int radial_columns(const Potential &potential);
 /// Table of layer l's filter: columns [3][C].
 template <class Real, class Space>
 Table<Real, Space> device_filter_table(const Potential &potential, int l, const SplineGrid &grid);

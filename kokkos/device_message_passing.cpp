@@ -32,7 +32,7 @@ MessagePassing<Real, Sum, Space>::MessagePassing(const Potential &potential,
     : C_(padded(potential.channels, kChannelPadding)),
       layers_(potential.layers),
       gathers_first_layer_(gathers_first_layer),
-      radial_columns_(padded(potential.number_of_radial_functions + 1, 8)),
+      radial_columns_(radial_columns(potential)),
       element_row_(element_rows(potential, options)),
       exact_(options.filters == Filters::Exact),
       cuda_(has_cuda<Real, Space>() && kernels == DeviceKernels::Best),
@@ -85,12 +85,12 @@ void MessagePassing<Real, Sum, Space>::cut_into_ranges() {
       ranges_.push_back({begin, std::min(kRangeRows, local - begin)});
     return;
   }
-  const std::vector<int> offset = edges_.host_offsets();
+  offsets_ = edges_.host_offsets();
   for (int begin = 0, end = 0; begin < local; begin = end) {
     do {
       ++end;
     } while (end < local && end - begin < kRangeRows &&
-             offset[end + 1] - offset[begin] <= kRangeEdges);
+             offsets_[end + 1] - offsets_[begin] <= kRangeEdges);
     ranges_.push_back({begin, end - begin});
   }
 }
@@ -109,10 +109,7 @@ void MessagePassing<Real, Sum, Space>::prepare(const DeviceAtoms &atoms,
     state_[l].reserve(std::size_t(4) * C_ * local);
     senders_[l].reserve(std::size_t(5) * C_ * rows);
   }
-  // The first of two layers that gather is the last one to write them.
-  const int buffers = layers_ - first_gathered() > 1 ? 2 : 1;
-  for (int k = 0; k < 2; ++k)
-    if (k < buffers || !gathers_first_layer_) features_bar_[k].reserve(std::size_t(4) * C_ * rows);
+  for (Array<Real, Space> &bar : features_bar_) bar.reserve(std::size_t(4) * C_ * rows);
   energy_.reserve(local);
   gradient_.reserve(gradient_slices() * gradient_stride());
   reserve(local, rows, static_cast<int>(range));
@@ -132,8 +129,7 @@ template <class Real, class Sum, class Space>
 template <class Visit>
 void MessagePassing<Real, Sum, Space>::with_filters(int l, Range range, const Visit &visit) {
   if (exact_)
-    visit(exact_filters_.filter_rows(l, edges_.view(), range,
-                                     edges_.count(range.begin, range.begin + range.size)));
+    visit(exact_filters_.filter_rows(l, edges_.view(), range, edges_of(range)));
   else
     visit(SplineRows<Real>{tables_[l - first_gathered()].view()});
 }
@@ -142,9 +138,7 @@ template <class Real, class Sum, class Space>
 template <class Visit>
 void MessagePassing<Real, Sum, Space>::with_radial_functions(Range range, const Visit &visit) {
   if (exact_)
-    visit(exact_filters_.radial_rows(edges_.view(), range,
-                                     edges_.count(range.begin, range.begin + range.size),
-                                     radial_columns_));
+    visit(exact_filters_.radial_rows(edges_.view(), range, edges_of(range), radial_columns_));
   else
     visit(SplineRows<Real>{radial_table_.view()});
 }

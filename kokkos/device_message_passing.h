@@ -91,6 +91,10 @@ class MessagePassing : public DeviceNetwork {
   void add_forces(DeviceResults &results);
   void sum_row_forces(const ReverseTest<Real> &is_reverse, double scale, double *forces);
   void add_results(DeviceResults &results);
+  /// Number of edges of a range, if filters are exact.
+  int edges_of(Range range) const {
+    return offsets_[range.begin + range.size] - offsets_[range.begin];
+  }
   Geometry<Real> geometry() const;
   AtomEnergy energies() const;
   /// Filters of layer l, exact rows evaluated for the range.
@@ -110,6 +114,7 @@ class MessagePassing : public DeviceNetwork {
   const double cutoff_, energy_scale_, length_scale_, softening_;
   Trouble trouble_;
   std::vector<Range> ranges_;
+  std::vector<int> offsets_;  ///< [local + 1] of the edges, if filters are exact
   SplineGrid grid_;
   std::vector<Table<Real, Space>> tables_;  ///< [L - first_gathered()]
   Table<Real, Space> radial_table_;

@@ -179,7 +179,7 @@ void EdgeList<Real, Space>::number_rows(const DeviceAtoms &atoms, const DeviceNe
   end_.reserve(local_rows_);
   count_candidates<Space>(local_rows_, atom_.data(), list.count, begin_.data());
   add_up<Space>(local_rows_, begin_.data());
-  const int candidates = count(0, local_rows_);
+  const int candidates = total();
   has_room_ = !options_.compact && candidates <= kRoomForAll;
   if (has_room_) reserve(candidates);
 }
@@ -202,7 +202,7 @@ void EdgeList<Real, Space>::build(const DeviceAtoms &atoms, const DeviceNeighbou
   if (!has_room_) {
     count_edges<Space>(local_rows_, candidates, begin_.data());
     add_up<Space>(local_rows_, begin_.data());
-    reserve(count(0, local_rows_));
+    reserve(total());
   }
   place_edges<Real, Space>(local_rows_, candidates, options_, trouble.reporter(), begin_.data(),
                            end_.data(), neighbour_.data(), interval_.data(), edge_.data());
@@ -215,13 +215,11 @@ Edges<Real> EdgeList<Real, Space>::view() const {
 }
 
 template <class Real, class Space>
-int EdgeList<Real, Space>::count(int begin, int end) const {
-  int ends[2];
-  const int places[2] = {begin, end};
-  for (int k = 0; k < 2; ++k)
-    Kokkos::deep_copy(Kokkos::View<int, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(&ends[k]),
-                      Kokkos::subview(begin_.view(), places[k]));
-  return ends[1] - ends[0];
+int EdgeList<Real, Space>::total() const {
+  int end;
+  Kokkos::deep_copy(Kokkos::View<int, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(&end),
+                    Kokkos::subview(begin_.view(), local_rows_));
+  return end;
 }
 
 template <class Real, class Space>

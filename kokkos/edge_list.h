@@ -39,9 +39,7 @@ class EdgeList {
   bool has_room() const { return has_room_; }
   /// Room there is for edges: no less than there are.
   std::size_t capacity() const { return capacity_; }
-  /// The number of edges, if rows are compact, of the rows in [begin, end); waits for the device.
-  int count(int begin, int end) const;
-  /// Offsets [local_rows + 1]; waits for the device.
+  /// Offsets [local_rows + 1], those of the edges if rows are compact; waits for the device.
   std::vector<int> host_offsets() const;
   const Options &options() const { return options_; }
   std::size_t bytes() const;
@@ -49,6 +47,8 @@ class EdgeList {
  private:
   void number_rows(const DeviceAtoms &atoms, const DeviceNeighbourList &list);
   void reserve(std::size_t edges);
+  /// What begin_ ends with once it is added up; waits for the device.
+  int total() const;
 
   /// Up to so many candidates there is room for an edge each.
   static constexpr int kRoomForAll = 1 << 25;

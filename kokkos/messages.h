@@ -3,18 +3,9 @@
 
 #include "device_array.h"
 #include "filter_rows.h"
+#include "sums.h"
 
 namespace mlff::device {
-
-/// Sums over the lanes of a row.
-template <class Real>
-struct Four {
-  Real x[4] = {};
-  KOKKOS_INLINE_FUNCTION Four &operator+=(const Four &y) {
-    for (int k = 0; k < 4; ++k) x[k] += y.x[k];
-    return *this;
-  }
-};
 
 /// features [4][C] of the range = state [4][C] + messages from the neighbours' senders [5][C].
 template <class Space, class Real, class Rows>
@@ -61,10 +52,10 @@ static void message_adjoint(const Edges<Real> &edges, Range range, int C, const 
           // The message went to the neighbour, from where this atom is seen along -u.
           const Edge<Real> edge = edges.edge[e];
           const Real u[3] = {-edge.u[0], -edge.u[1], -edge.u[2]};
-          Four<Real> sums;
+          Sums<Real, 4> sums;
           Kokkos::parallel_reduce(
               Kokkos::ThreadVectorRange(lanes, C / width),
-              [&](int lane, Four<Real> &sum) {
+              [&](int lane, Sums<Real, 4> &sum) {
                 const int channel = lane * width;
                 Value u_bar[3] = {Value::all(0), Value::all(0), Value::all(0)};
                 Sender<Value> x_bar = load_sender<Value>(C, bar + channel);
@@ -141,10 +132,3 @@ static void element_sums_adjoint(const Edges<Real> &edges, Range range, const Ro
 }
 
 }  // namespace mlff::device
-
-namespace Kokkos {
-template <class Real>
-struct reduction_identity<mlff::device::Four<Real>> {
-  KOKKOS_FORCEINLINE_FUNCTION static mlff::device::Four<Real> sum() { return {}; }
-};
-}  // namespace Kokkos

@@ -53,7 +53,6 @@ class PairMlffStudentKokkos : public PairMlffStudent, public LAMMPS_NS::KokkosBa
   DeviceAtoms atoms_on_device(bool changed);
   DeviceNeighbourList neighbours_on_device() const;
   void evaluate(const DeviceAtoms &atoms, DeviceResults &results);
-  void add_forces();
   void add_per_atom();
 
   LAMMPS_NS::AtomKokkos *atom_kokkos_;

@@ -203,10 +203,9 @@ template <class Sum>
 std::unique_ptr<DeviceNetwork> create_painn_cuda(const Potential &potential,
                                                  const NetworkOptions &options) {
   const int C = padded(potential.channels, kChannelPadding);
-  const int columns = padded(potential.number_of_radial_functions + 1, 8);
   const int elements = static_cast<int>(element_rows(potential, options).size());
   const ReadOutWeights read_out = ReadOutWeights::read(potential, kChannelPadding);
-  if (!cuda::painn_tiles_fit(C, sums_stride(elements, columns))) return nullptr;
+  if (!cuda::painn_tiles_fit(C, sums_stride(elements, radial_columns(potential)))) return nullptr;
   if (read_out.layers.size() > cuda::ReadOutLayers::kMost) return nullptr;
   for (const DenseWeights &layer : read_out.layers)
     if (layer.outputs > C) return nullptr;

@@ -194,6 +194,27 @@ TEST_P(Physics, NoNetForceAndNoNetTorque) {
   }
 }
 
+/// Forces of a small cluster are minus the energy's differences.
+void expect_consistent_forces(const Backend &backend, const Potential &potential) {
+  const std::unique_ptr<Network> net =
+      backend.create(potential, options_for(potential, Precision::Double, Filters::Exact));
+  System system = random_cluster(potential, 6, 1);
+  const Evaluation found = evaluate(*net, system);
+  EXPECT_GT(root_mean_square(found.forces), 1e-4);
+  for (std::size_t k = 0; k < found.forces.size(); ++k) {
+    const double here = system.positions[k];
+    const double slope = derivative_near(
+        -found.forces[k],
+        [&](double step) {
+          system.positions[k] = here + step;
+          return evaluate(*net, system).energy;
+        },
+        5e-4, 1e-9);
+    system.positions[k] = here;
+    EXPECT_NEAR(found.forces[k], -slope, 1e-9 * (1 + largest(found.forces))) << "component " << k;
+  }
+}
+
 /// Read-outs of no, one and three hidden layers; the fixtures have one or two.
 TEST(ReadOuts, OfAnyDepthHaveConsistentForces) {
   const std::vector<std::vector<std::size_t>> depths = {{}, {5}, {17, 3, 20}};
@@ -202,25 +223,19 @@ TEST(ReadOuts, OfAnyDepthHaveConsistentForces) {
       SCOPED_TRACE(testing::Message() << backend.name << ", " << hidden.size() << " hidden layers");
       WriterOptions options;
       options.hidden = hidden;
-      const Potential potential = random_potential(options);
-      const std::unique_ptr<Network> net =
-          backend.create(potential, options_for(potential, Precision::Double, Filters::Exact));
-      System system = random_cluster(potential, 6, 1);
-      const Evaluation found = evaluate(*net, system);
-      EXPECT_GT(root_mean_square(found.forces), 1e-4);
-      for (std::size_t k = 0; k < found.forces.size(); ++k) {
-        const double here = system.positions[k];
-        const double slope = derivative_near(
-            -found.forces[k],
-            [&](double step) {
-              system.positions[k] = here + step;
-              return evaluate(*net, system).energy;
-            },
-            5e-4, 1e-9);
-        system.positions[k] = here;
-        EXPECT_NEAR(found.forces[k], -slope, 1e-9 * (1 + largest(found.forces)))
-            << "component " << k;
-      }
+      expect_consistent_forces(backend, random_potential(options));
+    }
+}
+
+/// Networks of a single layer, which turn back where they begin; the fixtures have one of painn.
+TEST(Layers, OneAloneHasConsistentForces) {
+  for (const Backend &backend : backends())
+    for (const Architecture architecture : {Architecture::PaiNN, Architecture::MlffDistiller}) {
+      SCOPED_TRACE(testing::Message() << backend.name << ", architecture " << int(architecture));
+      WriterOptions options;
+      options.architecture = architecture;
+      options.layers = 1;
+      expect_consistent_forces(backend, random_potential(options));
     }
 }
 
