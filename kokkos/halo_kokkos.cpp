@@ -1,8 +1,7 @@
 #include "halo_kokkos.h"
 
-#include <algorithm>
-
 #include "instantiate.h"
+#include "pair_communication.h"
 
 namespace mlff {
 
@@ -80,12 +79,8 @@ struct UnpackSums {
 template <class Space>
 void HaloKokkos<Space>::reserve(std::size_t row_bytes, bool reverse_on_host,
                                 LAMMPS_NS::Pair &buffers) {
-  const int forward = static_cast<int>(row_bytes / sizeof(double));
-  const int reverse = reverse_on_host ? force_width + virial_width : 0;
-  for (LAMMPS_NS::Pair *style : {&pair_, &buffers}) {
-    style->comm_forward = std::max(style->comm_forward, forward);
-    style->comm_reverse_off = std::max(style->comm_reverse_off, reverse);
-  }
+  reserve_buffers(pair_, buffers, static_cast<int>(row_bytes / sizeof(double)),
+                  reverse_on_host ? force_width + virial_width : 0);
 }
 
 template <class Space>
@@ -93,23 +88,14 @@ void HaloKokkos<Space>::exchange(void *rows, std::size_t row_bytes, const int *r
   rows_ = static_cast<double *>(rows);
   row_words_ = static_cast<int>(row_bytes / sizeof(double));
   row_of_atom_ = row_of_atom;
-
-  const int reserved = pair_.comm_forward;
-  pair_.comm_forward = row_words_;
-  comm_->forward_comm(&pair_);
-  pair_.comm_forward = reserved;
+  send_to_ghosts(*comm_, pair_, row_words_);
 }
 
 template <class Space>
 void HaloKokkos<Space>::return_to_owners(double *forces, double *virial) {
   forces_ = forces;
   virial_ = virial;
-
-  const int reserved = pair_.comm_reverse_off, usual = pair_.comm_reverse;
-  pair_.comm_reverse = pair_.comm_reverse_off = reverse_width();
-  comm_->reverse_comm(&pair_);
-  pair_.comm_reverse = usual;
-  pair_.comm_reverse_off = reserved;
+  send_to_owners(*comm_, pair_, reverse_width());
 }
 
 // ---------------------------------------------------------------------- on the device

@@ -3,37 +3,26 @@
 #include <algorithm>
 #include <cstring>
 
+#include "pair_communication.h"
+
 namespace mlff {
 
 void HaloLammps::reserve(std::size_t row_bytes, LAMMPS_NS::Pair &buffers) {
-  // A hybrid style reads these of its sub-styles before their potentials are known, so it is told
-  // here.
-  const int forward = static_cast<int>(row_bytes / sizeof(double));
-  for (LAMMPS_NS::Pair *style : {&pair_, &buffers}) {
-    style->comm_forward = std::max(style->comm_forward, forward);
-    style->comm_reverse_off = std::max(style->comm_reverse_off, force_width + virial_width);
-  }
+  reserve_buffers(pair_, buffers, static_cast<int>(row_bytes / sizeof(double)),
+                  force_width + virial_width);
 }
 
 void HaloLammps::exchange(void *rows, std::size_t row_bytes, const int *row_of_atom) {
   rows_ = static_cast<char *>(rows);
   row_bytes_ = row_bytes;
   row_of_atom_ = row_of_atom;
-
-  const int reserved = pair_.comm_forward;
-  pair_.comm_forward = static_cast<int>(row_bytes / sizeof(double));
-  comm_->forward_comm(&pair_);
-  pair_.comm_forward = reserved;
+  send_to_ghosts(*comm_, pair_, static_cast<int>(row_bytes / sizeof(double)));
 }
 
 void HaloLammps::return_to_owners(double *forces, double *virial) {
   forces_ = forces;
   virial_ = virial;
-  const int reserved = pair_.comm_reverse_off, usual = pair_.comm_reverse;
-  pair_.comm_reverse = pair_.comm_reverse_off = force_width + (virial ? virial_width : 0);
-  comm_->reverse_comm(&pair_);
-  pair_.comm_reverse = usual;
-  pair_.comm_reverse_off = reserved;
+  send_to_owners(*comm_, pair_, force_width + (virial ? virial_width : 0));
 }
 
 int HaloLammps::pack_forward(int n, const int *atoms, double *buffer) {
