@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -198,6 +199,38 @@ def test_split_holds_out_molecules(toy):
     parts = split_frames(frames, Split(test_molecules=["methane"]), seed=1)
     methane = frames.groups == frames.group_names.index("methane")
     assert methane[parts["test"]].sum() == methane.sum()
+
+
+def test_groups_that_name_their_part_go_there(toy):
+    frames = Frames.load(toy.data_path)
+    frames.group_parts[frames.group_names.index("water")] = "test"
+    frames.group_parts[frames.group_names.index("methane")] = "train"
+    parts = split_frames(frames, Split(by="frame", validation=0.3, test=0.3), seed=1)
+    names = {part: {frames.group_names[g] for g in frames.groups[i]} for part, i in parts.items()}
+    assert "water" in names["test"] and "water" not in names["train"] | names["validation"]
+    assert "methane" in names["train"] and "methane" not in names["test"] | names["validation"]
+
+
+def test_compact_files_are_rounded_and_smaller(toy, tmp_path):
+    frames = Frames.load(toy.data_path)
+    frames.positions[0] = [-250.0, 0.0, 250.0]
+    frames.group_classes[0] = "small"
+    frames.save(tmp_path / "plain.npz")
+    frames.save(tmp_path / "compact.npz", compact=True)
+    read = Frames.load(tmp_path / "compact.npz")
+    np.testing.assert_allclose(read.positions, frames.positions, rtol=1e-7, atol=0.51e-5)
+    np.testing.assert_allclose(read.forces, frames.forces, rtol=1e-7, atol=0.51e-3)
+    assert np.array_equal(read.energies, frames.energies) and read.group_classes[0] == "small"
+    sizes = [(tmp_path / f"{name}.npz").stat().st_size for name in ("compact", "plain")]
+    assert sizes[0] < 0.75 * sizes[1]
+    read.save(tmp_path / "again.npz", compact=True)
+    assert Frames.load(tmp_path / "again.npz").hash() == read.hash()
+
+
+def test_files_of_version_1_are_still_read():
+    frames = Frames.load(Path(__file__).parents[2] / "potentials" / "chno-small" / "frames.npz")
+    assert frames.group_parts == frames.group_classes == [""] * len(frames.group_names)
+    assert len(frames) == frames.counts.size and frames.positions.dtype == np.float32
 
 
 def test_a_file_that_is_not_frames_is_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -13,7 +14,9 @@ import numpy as np
 
 from .config import ConfigError, Split
 
-VERSION = 1
+VERSION = 2  # 1: without `compact`, group_classes and group_parts; still read
+POSITION_UNIT = 1e-5  # Angstrom; what compact files are rounded to
+FORCE_UNIT = 1e-3  # eV/Angstrom; likewise, far below the errors of any student
 
 
 @dataclass
@@ -30,6 +33,13 @@ class Frames:
     trajectories: np.ndarray  # [M] frames of one number were made together
     group_names: list[str] = field(default_factory=list)
     recipe: dict[str, Any] = field(default_factory=dict)  # teacher and sampling they came from
+    group_classes: list[str] = field(default_factory=list)  # for tables of errors; "": none
+    group_parts: list[str] = field(default_factory=list)  # train, validation, test or "": dealt out
+
+    def __post_init__(self) -> None:
+        blank = [""] * len(self.group_names)
+        self.group_classes = self.group_classes or list(blank)
+        self.group_parts = self.group_parts or list(blank)
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -45,7 +55,7 @@ class Frames:
         atoms = np.concatenate([np.arange(len(self.numbers))[spans[k]] for k in index])
         per_atom = ("numbers", "positions", "forces")
         arrays = {n: getattr(self, n)[atoms if n in per_atom else index] for n in _ARRAYS}
-        return Frames(**arrays, group_names=self.group_names, recipe=self.recipe)
+        return dataclasses.replace(self, **arrays)
 
     def hash(self) -> str:
         """SHA-256 over the arrays, to name this set of labels."""
@@ -54,12 +64,18 @@ class Frames:
             digest.update(np.ascontiguousarray(getattr(self, name), dtype).tobytes())
         return digest.hexdigest()
 
-    def save(self, path: Path) -> None:
-        """Write a compressed .npz file: positions and forces as float32, energies as float64."""
+    def save(self, path: Path, compact: bool = False) -> None:
+        """Write a compressed .npz file: positions and forces as float32, energies as float64.
+
+        `compact` rounds positions and forces to POSITION_UNIT and FORCE_UNIT: half the size.
+        """
         arrays = {name: np.asarray(getattr(self, name), t) for name, t in _ARRAYS.items()}
         if not self.cells.any():
             del arrays["cells"]
-        meta = {"version": VERSION, "group_names": self.group_names, "recipe": self.recipe}
+        if compact:
+            arrays["positions"] = _planes(self.positions, POSITION_UNIT)
+            arrays["forces"] = _planes(self.forces, FORCE_UNIT)
+        meta = {"version": VERSION} | {name: getattr(self, name) for name in _META}
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
         with open(part, "wb") as stream:
@@ -77,10 +93,25 @@ class Frames:
             raise ConfigError(f"{path}: no such file; make it with --label-only") from None
         except (OSError, KeyError, ValueError) as error:
             raise ConfigError(f"{path}: is not a file of labelled frames: {error}") from None
-        if meta["version"] != VERSION:
-            raise ConfigError(f"{path}: version {meta['version']}, this program reads {VERSION}")
+        if not 1 <= meta["version"] <= VERSION:
+            raise ConfigError(f"{path}: version {meta['version']}, this program reads 1-{VERSION}")
         arrays.setdefault("cells", np.zeros((len(arrays["counts"]), 3, 3), np.float32))
-        return cls(**arrays, group_names=meta["group_names"], recipe=meta["recipe"])
+        for name, unit in (("positions", POSITION_UNIT), ("forces", FORCE_UNIT)):
+            if arrays[name].dtype == np.uint8:
+                arrays[name] = _from_planes(arrays[name], unit)
+        return cls(**arrays, **{name: meta[name] for name in _META if name in meta})
+
+
+def _planes(array: np.ndarray, unit: float) -> np.ndarray:
+    """Multiples of `unit` [N, 3] as the bytes of int32, byte by byte [4, 3N]: they compress well."""
+    whole = np.rint(np.asarray(array, np.float64) / unit).astype("<i4")
+    return np.ascontiguousarray(whole.reshape(-1, 1).view(np.uint8).T)
+
+
+def _from_planes(planes: np.ndarray, unit: float) -> np.ndarray:
+    """What `_planes` was given, rounded, as float32 [N, 3]."""
+    whole = np.ascontiguousarray(planes.T).view("<i4")
+    return (whole * unit).astype(np.float32).reshape(-1, 3)
 
 
 _ARRAYS = {
@@ -93,6 +124,7 @@ _ARRAYS = {
     "groups": np.int16,
     "trajectories": np.int32,
 }
+_META = ("group_names", "recipe", "group_classes", "group_parts")
 
 
 def collect(frames: list[tuple[Any, float, np.ndarray]], group: int, trajectory: int) -> Frames:
@@ -115,10 +147,12 @@ def collect(frames: list[tuple[Any, float, np.ndarray]], group: int, trajectory:
     )
 
 
-def merge(parts: list[Frames], group_names: list[str], recipe: dict[str, Any]) -> Frames:
-    """One set of frames out of several."""
+def merge(
+    parts: list[Frames], group_names: list[str], recipe: dict[str, Any], **more: Any
+) -> Frames:
+    """One set of frames out of several; `more`: group_classes and group_parts."""
     arrays = {name: np.concatenate([getattr(p, name) for p in parts]) for name in _ARRAYS}
-    return Frames(**arrays, group_names=group_names, recipe=recipe)
+    return Frames(**arrays, group_names=group_names, recipe=recipe, **more)
 
 
 def split_frames(frames: Frames, split: Split, seed: int) -> dict[str, np.ndarray]:
@@ -126,6 +160,7 @@ def split_frames(frames: Frames, split: Split, seed: int) -> dict[str, np.ndarra
 
     Frames that belong together (by `split.by`) go the same way. Every molecule gives its share to
     each part, so a rare one is not missing by chance, unless the molecules themselves are dealt.
+    Groups that name their part (`group_parts`) go there.
     """
     rng = np.random.default_rng(seed)
     unit = {
@@ -134,7 +169,9 @@ def split_frames(frames: Frames, split: Split, seed: int) -> dict[str, np.ndarra
         "molecule": frames.groups,
     }[split.by]
     held = [frames.group_names.index(n) for n in split.test_molecules if n in frames.group_names]
-    reserved = np.isin(frames.groups, held)
+    assigned = np.array(frames.group_parts, "<U10")[frames.groups]
+    assigned[np.isin(frames.groups, held)] = "test"
+    reserved = assigned != ""
     strata = np.zeros(len(frames), int) if split.by == "molecule" else frames.groups
     part = np.full(len(frames), "train", dtype="<U10")
     for stratum in np.unique(strata[~reserved]):
@@ -143,7 +180,7 @@ def split_frames(frames: Frames, split: Split, seed: int) -> dict[str, np.ndarra
         validation = max(round(split.validation * len(units)), len(units) > 2)
         part[np.isin(unit, units[:test])] = "test"
         part[np.isin(unit, units[test : test + validation])] = "validation"
-    part[reserved] = "test"
+    part[reserved] = assigned[reserved]
     parts = {name: np.flatnonzero(part == name) for name in ("train", "validation", "test")}
     for name in ("train", "validation"):
         if not len(parts[name]):
