@@ -283,8 +283,10 @@ def test_resume_is_the_uninterrupted_run(toy, fitted, tmp_path, monkeypatch, sto
     from mlff_student.train.fit import Fit
 
     first = Fit(toy, tmp_path)
-    batch = first._batch
-    monkeypatch.setattr(first, "_batch", lambda k: batch(k) if k < stop_at else _interrupt(first))
+    batches = first._batches
+    monkeypatch.setattr(
+        first, "_batches", lambda: batches() if first.done < stop_at else _interrupt(first)
+    )
     with pytest.raises(KeyboardInterrupt):
         first.run(progress=False)
     second = Fit(toy, tmp_path)
@@ -305,14 +307,14 @@ def test_the_criterion_chooses_the_weights(toy, tmp_path, monkeypatch):
     original, values, averages = module.errors, iter([3.0, 1.0, 2.0]), []
 
     def errors(found):
-        averages.append({name: t.clone() for name, t in fit.step.average.items()})
+        averages.append({name: t.clone() for name, t in fit.step.averages[0].items()})
         return {**original(found), "force_mae_meV_per_A": next(values)}
 
     monkeypatch.setattr(module, "errors", errors)
     fit.run(progress=False)
     assert fit.history[2]["validation_loss"] < fit.history[1]["validation_loss"]
     for name, tensor in averages[1].items():
-        assert np.array_equal(tensor, fit.best[name])
+        assert np.array_equal(tensor, fit.best[0][name])
     potential = Potential.read(tmp_path / "toy.yaml")
     assert np.array_equal(potential.tensor("mix.1.weight"), averages[1]["mix.1.weight"])
     written = potential.provenance["training"]
@@ -387,11 +389,11 @@ def _random_network(seed=0):
 
 
 def _labelled_by_network(toy, network):
-    """Some frames whose labels are the network's, computed by the NumPy reference; their batch."""
+    """Some frames whose labels are the network's, computed by the NumPy reference; their data."""
     import torch
 
     from mlff_student.networks import to_potential
-    from mlff_student.train.batches import make_batch
+    from mlff_student.train.batches import Data
 
     frames = Frames.load(toy.data_path)
     frames = frames.take(np.arange(0, len(frames), 7))
@@ -402,46 +404,76 @@ def _labelled_by_network(toy, network):
         result = evaluate(potential, frames.numbers[part].tolist(), frames.positions[part])
         frames.energies[k], frames.forces[part] = result.energy, result.forces
     to = {"dtype": torch.float64, "device": "cpu"}
-    return frames, make_batch(frames, ["H", "C", "O"], np.zeros(3), 4.0, **to)
+    return frames, Data(frames, ["H", "C", "O"], np.zeros(3), 4.0, **to)
+
+
+def _batch(data, index, frames=None):
+    """A batch of these frames with room for a few more."""
+    import torch
+
+    from mlff_student.train.batches import Size
+
+    room = {name: int(number[index].sum()) + 5 for name, number in data.sizes.items()}
+    size = Size(frames=frames or len(index) + 3, **room)
+    rows = torch.full((size.frames,), len(data))
+    rows[: len(index)] = torch.as_tensor(index)
+    return data.select(rows, size)
 
 
 def test_loss_of_known_deviations(toy):
     network = _random_network()
     from mlff_student.train.step import frame_losses, residuals
 
-    frames, batch = _labelled_by_network(toy, network)
+    frames, data = _labelled_by_network(toy, network)
     assert len(set(frames.counts)) > 1
+    batch = _batch(data, np.arange(len(data)))
     settings = parse_config(changed(energy_weight=3.0, force_weight=2.0)).training
-    perfect = frame_losses(*residuals(network, batch, True), settings)
+    perfect = frame_losses(*residuals(network, batch, True), batch, settings)
     assert perfect.detach().numpy() == pytest.approx(0.0, abs=1e-18)
-    batch.energies -= 0.5  # eV, of a frame
-    batch.forces[:, 0] += 0.1  # eV/Angstrom, each component of the first atom
-    losses = frame_losses(*residuals(network, batch, True), settings).detach().numpy()
+    batch.energies[: len(data)] -= 0.5  # eV, of a frame
+    batch.forces[frames.offsets[:-1]] += 0.1  # eV/Angstrom, each component of the first atom
+    deviations = residuals(network, batch, True)
+    losses = frame_losses(*deviations, batch, settings).detach().numpy()
     n = frames.counts
-    np.testing.assert_allclose(losses, 3.0 * (0.5 / n) ** 2 + 2.0 * 0.03 / (3 * n), rtol=1e-10)
+    expected = 3.0 * (0.5 / n) ** 2 + 2.0 * 0.03 / (3 * n)
+    np.testing.assert_allclose(losses[: len(data)], expected, rtol=1e-10)
+    assert not losses[len(data) :].any()
+    weights = {"energy_weight": 3.0, "force_weight": 2.0}
+    settings = parse_config(changed(energy_huber=1e-3, force_huber=1e-3, **weights)).training
+    losses = frame_losses(*deviations, batch, settings).detach().numpy()
+    linear = 3.0 * 2e-3 * 0.5 / n + 2.0 * 2e-3 * 0.03**0.5 / (3 * n)
+    np.testing.assert_allclose(losses[: len(data)], linear, rtol=0.02)
+
+
+def _step(network, data, settings):
+    from mlff_student.train.step import Step
+
+    everything = np.arange(len(data))
+    return Step([network], data, data.size(settings.batch_size, everything), settings)
 
 
 def test_a_step_is_adams_and_moves_the_average(toy):
     network = _random_network()
     import torch
 
-    from mlff_student.train.step import Step, frame_losses, residuals
+    from mlff_student.train.step import frame_losses, residuals
 
-    _, batch = _labelled_by_network(toy, _random_network(seed=1))
+    _, data = _labelled_by_network(toy, _random_network(seed=1))
     settings = parse_config(changed(batch_size=4, clip=0.0)).training
-    step = Step(network, batch, settings)
+    step = _step(network, data, settings)
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
-    index = torch.tensor([0, 2, 3, 5])
-    loss = frame_losses(*residuals(network, batch.select(index), True), settings).mean()
+    chosen = np.array([0, 2, 3])
+    batch = _batch(data, chosen)
+    loss = frame_losses(*residuals(network, batch, True), batch, settings).sum() / 4
     gradients = torch.autograd.grad(loss, list(network.parameters()))
-    step(index, 1e-3, 0.25)
+    step(data.fill([chosen], step.size), 1e-3, 0.25)
     assert float(step.loss_sum) == pytest.approx(float(loss.detach()), rel=1e-12)
     for (name, p), gradient in zip(network.named_parameters(), gradients):
         moved = gradient.abs() > 1e-4  # Adam's first step has the length of the learning rate
         expected = before[name] - 1e-3 * gradient.sign()
         np.testing.assert_allclose(p.detach()[moved], expected[moved], rtol=0, atol=1e-6)
         average = before[name] + 0.25 * (p.detach() - before[name])
-        np.testing.assert_allclose(step.average[name], average, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(step.averages[0][name], average, rtol=1e-12, atol=1e-15)
 
 
 def test_the_traced_step_computes_the_same(toy, monkeypatch):
@@ -449,15 +481,13 @@ def test_the_traced_step_computes_the_same(toy, monkeypatch):
     network = _random_network()
     import torch
 
-    from mlff_student.train.step import Step
-
     monkeypatch.setattr(torch, "compile", lambda function, **options: function)
-    _, batch = _labelled_by_network(toy, _random_network(seed=1))
+    _, data = _labelled_by_network(toy, _random_network(seed=1))
     settings = parse_config(changed(batch_size=4, fusion="compile")).training
-    step = Step(network, batch, settings)
-    chosen = batch.select(torch.tensor([1, 2, 4, 6]))
-    loss, gradients = step._gradients(chosen)
-    expected_loss, expected = step._eager_gradients(chosen)
+    step = _step(network, data, settings)
+    chosen = data.select(data.fill([np.array([1, 2])], step.size)[0], step.size)
+    loss, gradients = step._gradients(step.weights[0], chosen)
+    expected_loss, expected = step._eager_gradients(step.weights[0], chosen)
     torch.testing.assert_close(loss, expected_loss, rtol=1e-12, atol=0)
     for a, b in zip(gradients, expected):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
@@ -467,8 +497,6 @@ def test_a_compiler_that_miscomputes_is_refused(toy, monkeypatch):
     network = _random_network()
     import torch
 
-    from mlff_student.train.step import Step
-
     def wrong(function, **options):
         def compiled(*arguments):
             loss, gradients = function(*arguments)
@@ -477,31 +505,23 @@ def test_a_compiler_that_miscomputes_is_refused(toy, monkeypatch):
         return compiled
 
     monkeypatch.setattr(torch, "compile", wrong)
-    _, batch = _labelled_by_network(toy, _random_network(seed=1))
+    _, data = _labelled_by_network(toy, _random_network(seed=1))
     settings = parse_config(changed(batch_size=4, fusion="compile")).training
     with pytest.raises(ConfigError, match="relative deviation 1.0e-02.*use graph or none"):
-        Step(network, batch, settings)
+        _step(network, data, settings)
 
 
 def test_padding_does_not_change_a_gradient(toy):
     torch = pytest.importorskip("torch", reason="fitting needs PyTorch")
-    from mlff_student.networks import PaiNN
-    from mlff_student.train.batches import make_batch
     from mlff_student.train.step import frame_losses, residuals
 
-    frames = Frames.load(toy.data_path)
-    network = PaiNN(["H", "C", "O"], 8, 2, 6, 4.0).double()
-    to = {"dtype": torch.float64, "device": "cpu"}
-    zero = np.zeros(3)
-    alone = frames.take(np.array([0]))
-    large = int(np.argmax(frames.counts))
-    together = frames.take(np.array([0, large]))
-    assert together.counts[1] > together.counts[0]
+    network, (_, data) = _random_network(), _labelled_by_network(toy, _random_network(seed=1))
+    index = np.array([5, 0, 3])
+    (bare,) = data.batches(index, 10**6)
     gradients = []
-    for data in (alone, together):
-        batch = make_batch(data, ["H", "C", "O"], zero, 4.0, **to).select(torch.tensor([0]))
-        loss = frame_losses(*residuals(network, batch, True), toy.training).sum()
-        gradients.append(torch.autograd.grad(loss, list(network.parameters())))
+    for batch in (bare, _batch(data, index)):
+        losses = frame_losses(*residuals(network, batch, True), batch, toy.training)
+        gradients.append(torch.autograd.grad(losses.sum(), list(network.parameters())))
     for a, b in zip(*gradients):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
 

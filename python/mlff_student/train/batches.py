@@ -1,48 +1,165 @@
-"""Frames as tensors of fixed shape on the training device, so that a batch is a few index_selects.
+"""Frames on the training device, and batches of them that all have the same shape.
 
-Every frame is padded to A atoms and E edges. Padding atoms are not counted in the loss; padding
-edges lie beyond the cutoff, where PaiNN's filters are exactly zero.
+A batch holds as many frames as fit into fixed numbers of atoms and edges, one after the other, so
+that a step is recorded and compiled once and little of it is spent on padding, whether frames have
+three atoms or three hundred. Padding atoms belong to no frame; padding edges lie beyond the cutoff,
+where PaiNN's filters are exactly zero.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..reference import find_edges
 from ..units import SYMBOLS
 from .config import ConfigError
 from .frames import Frames
+from .neighbours import find_edges, first_atoms
 
 
 @dataclass
 class Batch:
-    """B frames with A atoms and E edges each; `edges` count within the frame."""
+    """B frames, A atoms and E edges, padding included."""
 
-    species: Tensor  # [B, A] int64
-    present: Tensor  # [B, A] 1 for atoms, 0 for padding
-    positions: Tensor  # [B, A, 3] Angstrom
-    edges: Tensor  # [B, 2, E] int64: neighbour, centre
-    shifts: Tensor  # [B, E, 3] Angstrom, added to r_j - r_i
+    species: Tensor  # [A] int64
+    frame: Tensor  # [A] int64: the atom's frame; B for padding
+    positions: Tensor  # [A, 3] Angstrom
+    forces: Tensor  # [A, 3] eV/Angstrom
+    edges: Tensor  # [2, E] int64: neighbour, centre
+    shifts: Tensor  # [E, 3] Angstrom, added to r_j - r_i
+    counts: Tensor  # [B] atoms of each frame; 0 for an empty place
     energies: Tensor  # [B] eV, without atomic energies
-    forces: Tensor  # [B, A, 3] eV/Angstrom
-
-    def select(self, index: Tensor) -> Batch:
-        """The frames of these indices."""
-        return Batch(*(getattr(self, f.name).index_select(0, index) for f in fields(self)))
 
     def graph(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Species [BA], edge_index [2, BE] and edge_vec [BE, 3] as a network takes them."""
-        frames, atoms = self.species.shape
-        first = torch.arange(frames, device=self.species.device) * atoms
-        edge_index = (self.edges + first[:, None, None]).transpose(0, 1).reshape(2, -1)
-        positions = self.positions.reshape(-1, 3)
-        j, i = edge_index[0], edge_index[1]
-        vec = positions.index_select(0, j) - positions.index_select(0, i)
-        return self.species.reshape(-1), edge_index, vec + self.shifts.reshape(-1, 3)
+        """Species [A], edge_index [2, E] and edge_vec [E, 3] as a network takes them."""
+        j, i = self.edges[0], self.edges[1]
+        vec = self.positions.index_select(0, j) - self.positions.index_select(0, i)
+        return self.species, self.edges, vec + self.shifts
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a batch has room for."""
+
+    frames: int
+    atoms: int  # without the one that padding edges belong to
+    edges: int
+
+
+class Data:
+    """M frames with N atoms and all their edges as tensors; `select` makes a batch of some.
+
+    Frame M, atom N and the last edge stand for padding.
+    """
+
+    def __init__(
+        self,
+        frames: Frames,
+        elements: list[str],
+        atomic_energies: np.ndarray,
+        cutoff: float,
+        **to: object,  # device, and dtype of the floating-point tensors
+    ) -> None:
+        device = to.get("device")
+        whole = lambda array: torch.as_tensor(array, dtype=torch.int64, device=device)  # noqa: E731
+        real = lambda array: torch.as_tensor(array).to(**to)  # noqa: E731
+        counts = frames.counts.astype(np.int64)
+        positions = real(frames.positions)
+        structure, pair, shifts, order = find_edges(positions, counts, frames.cells, cutoff)
+        edges = torch.bincount(structure, minlength=len(frames)).cpu().numpy()
+        first_edge = np.empty(len(frames), np.int64)
+        first_edge[order] = first_atoms(edges[order])[:-1]
+        residual = frames.energies - compositions(frames, elements) @ atomic_energies
+        self.sizes = {"atoms": counts, "edges": edges}  # [M] each, for planning on the host
+        self.counts, self.edge_counts = whole([*counts, 0]), whole([*edges, 0])
+        self.first_atom = whole(first_atoms(counts))
+        self.first_edge = whole([*first_edge, edges.sum()])
+        self.species = whole([*species_rows(frames.numbers, elements), 0])
+        zero = positions.new_zeros((1, 3))
+        self.positions = torch.cat([positions, zero])
+        self.forces = torch.cat([real(frames.forces), zero])
+        self.energies = real([*residual, 0.0])
+        self.pair = torch.nn.functional.pad(pair, (0, 1)).to(torch.int32)
+        far = positions.new_tensor([[2 * cutoff, 0.0, 0.0]])
+        self.shifts = torch.cat([shifts, far])
+
+    def __len__(self) -> int:
+        return len(self.counts) - 1
+
+    def size(self, frames: float, index: np.ndarray) -> Size:
+        """Room for this many frames of those of `index`, on average, and for the largest frame."""
+        room = {
+            name: max(math.ceil(frames * number[index].mean()), int(number.max(initial=1)), 1)
+            for name, number in self.sizes.items()
+        }
+        return Size(frames=2 * math.ceil(frames), **room)
+
+    def plan(self, order: np.ndarray, size: Size) -> list[np.ndarray]:
+        """The frames of `order`, one batch after the other, as many as fit in each."""
+        total = {name: np.cumsum(number[order]) for name, number in self.sizes.items()}
+        batches, start = [], 0
+        while start < len(order):
+            stop = start + size.frames
+            for name, sums in total.items():
+                before = sums[start - 1] if start else 0
+                stop = min(stop, np.searchsorted(sums, before + getattr(size, name), "right"))
+            batches.append(order[start : max(int(stop), start + 1)])
+            start += len(batches[-1])
+        return batches
+
+    def fill(self, batches: list[np.ndarray], size: Size) -> Tensor:
+        """The batches as rows of frames for `select` [batches, size.frames], on the device."""
+        rows = np.full((len(batches), size.frames), len(self))
+        for row, batch in zip(rows, batches):
+            row[: len(batch)] = batch
+        return torch.as_tensor(rows, device=self.counts.device)
+
+    def select(self, index: Tensor, size: Size) -> Batch:
+        """The batch of these frames [size.frames]; they fit, as `plan` saw to. No step of it waits
+        for the device, and all shapes follow from `size`."""
+        counts, M = self.counts.index_select(0, index), len(self.counts) - 1
+        index_or_padding = torch.cat([index, index.new_full((1,), M)])
+        place, local = _places(counts, size.atoms + 1)
+        atom = self.first_atom.index_select(0, index_or_padding.index_select(0, place)) + local
+        atom = torch.where(place < size.frames, atom, len(self.species) - 1)
+        edge_place, local = _places(self.edge_counts.index_select(0, index), size.edges)
+        edge = self.first_edge.index_select(0, index_or_padding.index_select(0, edge_place)) + local
+        real = edge_place < size.frames
+        edge = torch.where(real, edge, self.pair.shape[1] - 1)
+        start = torch.nn.functional.pad(counts.cumsum(0) - counts, (0, 1))
+        pair = self.pair.index_select(1, edge) + start.index_select(0, edge_place)
+        return Batch(
+            species=self.species.index_select(0, atom),
+            frame=place,
+            positions=self.positions.index_select(0, atom),
+            forces=self.forces.index_select(0, atom),
+            edges=torch.where(real, pair, size.atoms),
+            shifts=self.shifts.index_select(0, edge),
+            counts=counts,
+            energies=self.energies.index_select(0, index),
+        )
+
+    def batches(self, index: np.ndarray, edges: int) -> Iterator[Batch]:
+        """The frames of `index` in order, about this many edges at a time, without padding."""
+        most = Size(len(index), int(self.sizes["atoms"][index].sum()), edges)
+        for batch in self.plan(index, most):
+            size = Size(len(batch), *(int(number[batch].sum()) for number in self.sizes.values()))
+            yield self.select(torch.as_tensor(batch, device=self.counts.device), size)
+
+
+def _places(counts: Tensor, slots: int) -> tuple[Tensor, Tensor]:
+    """Frame of each of the slots, and the slot's number within it, when frames with these counts
+    follow each other; slots that are left over are in frame B."""
+    ends = counts.cumsum(0)
+    slot = torch.arange(slots, device=counts.device)
+    place = torch.searchsorted(ends, slot, right=True)
+    starts = torch.nn.functional.pad(ends, (1, 0))
+    return place, slot - starts.index_select(0, place)
 
 
 def species_rows(numbers: np.ndarray, elements: list[str]) -> np.ndarray:
@@ -71,50 +188,3 @@ def compositions(frames: Frames, elements: list[str]) -> np.ndarray:
     counts = np.zeros((len(frames), len(elements)))
     np.add.at(counts, (frame, rows), 1)
     return counts
-
-
-def make_batch(
-    frames: Frames, elements: list[str], atomic_energies: np.ndarray, cutoff: float, **to: object
-) -> Batch:
-    """All frames as one padded batch; `to` holds device and dtype of the floating-point tensors."""
-    M, A = len(frames), int(frames.counts.max())
-    offsets = frames.offsets
-    slot = np.arange(len(frames.numbers)) - np.repeat(offsets[:-1], frames.counts)
-    place = (np.repeat(np.arange(M), frames.counts), slot)
-    species, present = np.zeros((M, A), np.int64), np.zeros((M, A))
-    positions, forces = np.zeros((M, A, 3)), np.zeros((M, A, 3))
-    species[place] = species_rows(frames.numbers, elements)
-    present[place] = 1
-    positions[place], forces[place] = frames.positions, frames.forces
-    edges, shifts = _padded_edges(frames, cutoff)
-    residual = frames.energies - compositions(frames, elements) @ atomic_energies
-
-    def real(array: np.ndarray) -> Tensor:
-        return torch.as_tensor(array).to(**to)
-
-    def whole(array: np.ndarray) -> Tensor:
-        return torch.as_tensor(array).to(device=to.get("device"))
-
-    return Batch(
-        whole(species), real(present), real(positions), whole(edges), real(shifts),
-        real(residual), real(forces),
-    )  # fmt: skip
-
-
-def _padded_edges(frames: Frames, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
-    """Edges [M, 2, E] within the frames and the shifts [M, E, 3] of periodic images."""
-    found, offsets = [], frames.offsets
-    for k in range(len(frames)):
-        positions = frames.positions[offsets[k] : offsets[k + 1]].astype(np.float64)
-        cell = frames.cells[k].astype(np.float64) if frames.cells[k].any() else None
-        edges = find_edges(positions, cell, cutoff)
-        pair = np.stack([edges.neighbour, edges.centre])
-        found.append((pair, edges.vectors - (positions[pair[0]] - positions[pair[1]])))
-    most = max(1, max(pair.shape[1] for pair, _ in found))
-    edges = np.zeros((len(found), 2, most), np.int64)
-    shifts = np.zeros((len(found), most, 3))
-    shifts[:, :, 0] = 2 * cutoff  # padding: an edge from atom 0 to itself, beyond the cutoff
-    for k, (pair, shift) in enumerate(found):
-        edges[k, :, : pair.shape[1]] = pair
-        shifts[k, : pair.shape[1]] = shift
-    return edges, shifts

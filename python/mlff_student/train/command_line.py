@@ -25,6 +25,7 @@ from .config import Config, ConfigError, load_config
 @click.option(
     "--output", "-o", type=click.Path(file_okay=False), help="Run folder [CONFIG's folder/run]."
 )
+@click.option("--committee", type=click.IntRange(min=1), help="Replaces training.committee.")
 @click.option("--restart", is_flag=True, help="Ignore the checkpoint in the run folder.")
 @click.option("--time-limit", type=float, help="Stop after this many seconds, with a checkpoint.")
 @click.option("--steps", type=int, help="Replaces training.steps.")
@@ -43,6 +44,7 @@ def command(
     train_only: bool,
     export_only: bool,
     output: str | None,
+    committee: int | None,
     restart: bool,
     time_limit: float | None,
     steps: int | None,
@@ -52,11 +54,11 @@ def command(
 ) -> None:
     """Distil a teacher into a student: label frames, train, write the potential.
 
-    Labels that exist are used as they are; training continues from the run folder's checkpoint.
+    A committee is written as NAME-1.yaml, NAME-2.yaml and so on. Labels that exist are used as they are; training continues from the run folder's checkpoint.
     """
     try:
         config = load_config(config_file)
-        given = {"steps": steps, "device": device, "fusion": fusion}
+        given = {"committee": committee, "steps": steps, "device": device, "fusion": fusion}
         config = _replace(config, **{k: v for k, v in given.items() if v is not None})
         if not (train_only or export_only):
             _label(config, progress=not quiet)

@@ -104,7 +104,10 @@ class Training:
     """The optimisation. A frame's loss is energy_weight (dE/n)^2 + force_weight |dF|^2 / 3n."""
 
     steps: int = 100_000
-    batch_size: int = 64  # frames
+    batch_size: int = 64  # frames on average; a batch is full when its atoms or edges are
+    committee: int = 1  # networks of different initial weights and orders of batches
+    bootstrap: bool = False  # each network of a committee has its own draw of the training frames
+    more_frames: list[str] = field(default_factory=list)  # files of frames to train on as well
     optimizer: str = "adamw"  # adam | adamw
     weight_decay: float = 0.0
     learning_rate: float = 1e-3
@@ -115,6 +118,9 @@ class Training:
     plateau_patience: int = 10  # evaluations
     energy_weight: float = 1.0  # 1/eV^2
     force_weight: float = 1.0  # Angstrom^2/eV^2
+    energy_huber: float = 0.0  # eV: |dE/n| from which the loss grows linearly; 0: nowhere
+    force_huber: float = 0.0  # eV/Angstrom: the same for |dF| of an atom
+    size_weight: float = 0.0  # frames of n atoms count n^this times
     clip: float = 1.0  # largest norm of the gradient; 0: none
     ema: float = 0.999  # decay of the moving average of the weights
     criterion: str = "loss"  # loss | force_mae: on the validation frames, chooses the weights
@@ -122,6 +128,7 @@ class Training:
     evaluate_every: int = 1000  # steps
     checkpoint_every: int = 5000  # steps
     precision: str = "float32"  # float32 | float64
+    matmul: str = "float32"  # float32 | tf32: products of matrices in the steps on a GPU
     device: str = "auto"  # auto | cpu | cuda
     fusion: str = "auto"  # auto | none | graph | compile: how a step runs on a GPU (see step.py)
 
@@ -242,11 +249,12 @@ def _check(config: Config) -> None:
     _choice("training.schedule", training.schedule, ("cosine", "plateau"))
     _choice("training.criterion", training.criterion, list(CRITERIA))
     _choice("training.precision", training.precision, ("float32", "float64"))
+    _choice("training.matmul", training.matmul, ("float32", "tf32"))
     _choice("training.device", training.device, ("auto", "cpu", "cuda"))
     _choice("training.fusion", training.fusion, ("auto", "none", "graph", "compile"))
     for section, names in (
         ("network", "channels layers number_of_radial_functions cutoff"),
-        ("training", "steps batch_size learning_rate evaluate_every checkpoint_every"),
+        ("training", "steps batch_size committee learning_rate evaluate_every checkpoint_every"),
     ):
         for name in names.split():
             value = getattr(getattr(config, section), name)

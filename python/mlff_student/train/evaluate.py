@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import nn
 
-from .batches import Batch
+from .batches import Data
 from .config import Training
-from .step import frame_losses, residuals
+from .step import frame_losses, residuals, sum_by_frame
 
-CHUNK = 256  # frames at a time
+EDGES = {"cpu": 10_000, "cuda": 200_000}  # at a time
 
 
 def deviations(
-    network: nn.Module, data: Batch, index: np.ndarray, settings: Training
+    network: nn.Module, data: Data, index: np.ndarray, settings: Training
 ) -> dict[str, np.ndarray]:
     """For each frame of `index`: loss, deviation of the energy per atom (eV), sums of |dF| and
     dF^2 over the components of all forces, and their number."""
     found: dict[str, list[np.ndarray]] = {}
-    for start in range(0, len(index), CHUNK):
-        chosen = torch.as_tensor(index[start : start + CHUNK], device=data.positions.device)
-        energy, force, count = residuals(network, data.select(chosen), False)
+    for batch in data.batches(index, EDGES[data.positions.device.type]):
+        energy, force = residuals(network, batch, False)
         rows = {
-            "loss": frame_losses(energy, force, count, settings),
+            "loss": frame_losses(energy, force, batch, settings),
             "energy": energy,
-            "absolute": force.abs().sum(dim=(1, 2)),
-            "square": force.square().sum(dim=(1, 2)),
-            "components": 3 * count,
+            "absolute": sum_by_frame(force.abs().sum(dim=1), batch),
+            "square": sum_by_frame(force.square().sum(dim=1), batch),
+            "components": 3 * batch.counts,
         }
         for name, tensor in rows.items():
             found.setdefault(name, []).append(tensor.detach().cpu().double().numpy())

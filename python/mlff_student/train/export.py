@@ -15,32 +15,32 @@ from ..networks import from_potential, to_potential
 from ..potential import CheckStructure, Potential
 from ..reference import evaluate, make_check
 from ..units import SYMBOLS
-from .batches import compositions, make_batch
+from .batches import Data, compositions
 from .evaluate import deviations, errors_by_molecule
 
 if TYPE_CHECKING:
     from .fit import Fit
 
 
-def export(fit: Fit) -> Path:
-    """Write the best averaged weights so far with provenance and check structure; the path."""
+def export(fit: Fit, member: int = 0) -> Path:
+    """Write a member's best averaged weights so far, provenance and check structure; the path."""
     config = fit.config
     potential = to_potential(
-        fit.best_network(),
+        fit.best_network(member),
         date=datetime.date.today().isoformat(),
         contributor=config.output.contributor,
         citation=config.output.citation,
     )
-    potential.provenance = _provenance(fit, potential)
+    potential.provenance = _provenance(fit, member, potential)
     potential.check = _check_structure(fit, potential)
-    path = fit.folder / (config.output.file or f"{config.name}.yaml")
+    path = fit.potential_path(member)
     potential.write(path)
     return path
 
 
-def _provenance(fit: Fit, potential: Potential) -> dict[str, Any]:
-    config, history = fit.config, fit.history
-    criterion = fit.criterion()
+def _provenance(fit: Fit, member: int, potential: Potential) -> dict[str, Any]:
+    config, history = fit.config, fit.histories[member]
+    criterion = fit.criterion(member)
     best = history[criterion.index(min(criterion))]
     recipe = json.dumps(fit.frames.recipe, sort_keys=True).encode()
     teacher = fit.frames.recipe.get("teacher", {})
@@ -69,6 +69,7 @@ def _provenance(fit: Fit, potential: Potential) -> dict[str, Any]:
             "criterion": training.criterion,
             "precision": training.precision,
             "seed": config.seed,
+            "member": f"{member + 1} of {len(fit.networks)}",
             "seconds": round(fit.seconds),
             **fit.machine,
         },
@@ -85,8 +86,8 @@ def _test_errors(fit: Fit, potential: Potential) -> dict[str, Any]:
         to = {"device": fit.device, "dtype": torch.float64}
         held_out = fit.frames.take(chosen)
         cutoff = fit.config.network.cutoff
-        fit.test_data = make_batch(held_out, fit.elements, fit.atomic_energies, cutoff, **to)
-    index = torch.arange(len(chosen)).numpy()
+        fit.test_data = Data(held_out, fit.elements, fit.atomic_energies, cutoff, **to)
+    index = np.arange(len(chosen))
     found = deviations(network, fit.test_data, index, fit.config.training)
     table = errors_by_molecule(found, fit.frames.groups[chosen], fit.frames.group_names)
     return {

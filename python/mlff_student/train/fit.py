@@ -1,4 +1,5 @@
-"""The training loop: evaluations, log, learning curve, checkpoints, early stopping, resume."""
+"""The training loop of a network or a committee of them: evaluations, log, learning curve,
+checkpoints, early stopping, resume."""
 
 from __future__ import annotations
 
@@ -15,41 +16,61 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..networks import NETWORKS
+from ..networks import NETWORKS, from_potential
+from ..potential import Potential
 from ..units import SYMBOLS
-from .batches import fit_atomic_energies, make_batch
+from .batches import Data, fit_atomic_energies
 from .config import CRITERIA, Config, ConfigError, as_plain
 from .evaluate import deviations, errors
 from .export import export
-from .frames import Frames, split_frames
+from .frame_sets import load_frames
 from .plot import plot_learning_curve
 from .schedule import average_share, learning_rate, should_stop
 from .step import Step
 
 
 class Fit:
-    """A training run in a folder; `run` starts it or continues where its checkpoint ends."""
+    """A training run in a folder; `run` starts it or continues where its checkpoint ends.
 
-    def __init__(self, config: Config, folder: Path, restart: bool = False) -> None:
-        self.config, self.folder = config, folder
-        self.frames = Frames.load(config.data_path)
-        self.parts = split_frames(self.frames, config.split, config.seed)
-        numbers = np.unique(self.frames.numbers)
-        self.elements = [SYMBOLS[n - 1] for n in numbers]
-        self.atomic_energies = fit_atomic_energies(self.frames, self.parts["train"], self.elements)
+    All members of a committee take their steps together. They differ in the initial weights, in
+    the order of the batches and, if so configured, in the draw of training frames; member k of any
+    committee is the same network. With `start`, the potentials of the members, training begins
+    from their weights instead.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        folder: Path,
+        restart: bool = False,
+        start: list[Potential] | None = None,
+    ) -> None:
+        self.config, self.folder, self.start = config, folder, start or []
+        self.frames, self.parts, first = load_frames(config)
+        self.elements = [SYMBOLS[n - 1] for n in np.unique(self.frames.numbers)]
+        for potential in self.start:
+            self._fits(potential)
+        if self.start:
+            self.atomic_energies = np.array(self.start[0].tensor("atomic_energies"))
+        else:
+            known = self.parts["train"][self.parts["train"] < first]
+            self.atomic_energies = fit_atomic_energies(self.frames, known, self.elements)
         self.device = _device(config.training.device)
         self.dtype = getattr(torch, config.training.precision)
-        torch.manual_seed(config.seed)
-        self.network = self._make_network()
         to = {"device": self.device, "dtype": self.dtype}
-        self.data = make_batch(
+        self.data = Data(
             self.frames, self.elements, self.atomic_energies, config.network.cutoff, **to
         )
-        self.step = Step(self.network, self.data, config.training)
-        self.averaged = self._make_network()
-        self.done, self.history, self.seconds = 0, [], 0.0
+        members = config.training.committee
+        self.networks = [self._make_network(k) for k in range(members)]
+        self.size = self.data.size(config.training.batch_size, self.parts["train"])
+        self.step = Step(self.networks, self.data, self.size, config.training)
+        self.averaged = self._make_network(0)
+        self.done, self.seconds = 0, 0.0
+        self.histories: list[list[dict[str, Any]]] = [[] for _ in range(members)]
+        self.best: list[dict[str, Tensor]] = [{} for _ in range(members)]
+        self.orders = [_Order(self, k) for k in range(members)]
         self.machine = _machine(self.device)
-        self.best: dict[str, Tensor] = {}
         folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists() and not restart:
             self._resume()
@@ -70,7 +91,7 @@ class Fit:
         bar = tqdm(total=settings.steps, initial=self.done, unit="step", disable=not progress)
         while not finished:
             rate = learning_rate(self.done, settings, self.criterion())
-            self.step(self._batch(self.done), rate, average_share(self.done, settings))
+            self.step(self._batches(), rate, average_share(self.done, settings))
             self.done += 1
             bar.update(1)
             if self.done % settings.evaluate_every == 0 or self.done == settings.steps:
@@ -81,40 +102,73 @@ class Fit:
             late = self.done % 50 == 0 and time.monotonic() - begin > time_limit
             if self.done % settings.checkpoint_every == 0 or finished or late:
                 self.seconds = before + time.monotonic() - begin
-                self.save()
+                self.save(write=finished or late)
             if late:
                 break
         bar.close()
         return finished
 
-    def best_network(self) -> torch.nn.Module:
-        """The averaged weights with the lowest value of the criterion so far."""
-        if not self.best:
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The evaluations, each the mean over the members."""
+        if len(self.histories) == 1:
+            return self.histories[0]
+        return [
+            {**{name: float(np.mean([e[name] for e in entries])) for name in entries[0]},
+             "step": entries[0]["step"]}
+            for entries in zip(*self.histories)
+        ]  # fmt: skip
+
+    def criterion(self, member: int | None = None) -> list[float]:
+        """The values of training.criterion at the evaluations so far, of a member or their mean;
+        the lowest is the best."""
+        name = CRITERIA[self.config.training.criterion]
+        history = self.history if member is None else self.histories[member]
+        return [entry[name] for entry in history]
+
+    def best_network(self, member: int = 0) -> torch.nn.Module:
+        """The averaged weights of a member with the lowest value of the criterion so far."""
+        if not self.best[member]:
             raise ConfigError("no evaluation has been made yet; train for evaluate_every steps")
-        self._load(self.best)
+        self._load(self.best[member])
         return self.averaged
 
-    def _make_network(self) -> torch.nn.Module:
+    def potential_path(self, member: int) -> Path:
+        """The file that a member's potential is written to."""
+        path = Path(self.config.output.file or f"{self.config.name}.yaml")
+        if len(self.networks) > 1:
+            path = path.with_name(f"{path.stem}-{member + 1}{path.suffix}")
+        return self.folder / path
+
+    def _make_network(self, member: int) -> torch.nn.Module:
+        torch.manual_seed(_seed(self.config.seed, member))
         options = dataclasses.asdict(self.config.network)
         network = NETWORKS[options.pop("architecture")](self.elements, **options)
+        if self.start:
+            network.load_state_dict(from_potential(self.start[member]).state_dict())
         network = network.to(device=self.device, dtype=self.dtype)
         network.atomic_energies = torch.as_tensor(self.atomic_energies, device=self.device)
         return network
 
-    def _batch(self, step: int) -> Tensor:
-        """Frames of a step: a function of seed and step, so that a resumed run goes on alike."""
-        size, train = self.config.training.batch_size, self.parts["train"]
-        epoch, k = divmod(step, max(1, len(train) // size))
-        if k == 0 or getattr(self, "_epoch", None) != epoch:
-            rng = np.random.default_rng([self.config.seed, epoch])
-            order = rng.permutation(train) if len(train) >= size else rng.choice(train, size)
-            self._order, self._epoch = torch.as_tensor(order, device=self.device), epoch
-        return self._order[k * size : (k + 1) * size]
+    def _fits(self, potential: Potential) -> None:
+        """ConfigError if training cannot begin from this potential."""
+        if len(self.start) != self.config.training.committee:
+            raise ConfigError(
+                f"training.committee: {self.config.training.committee} networks, but "
+                f"{len(self.start)} potentials to begin from; give one for each"
+            )
+        wanted = {**dataclasses.asdict(self.config.network), "elements": self.elements}
+        for name, value in wanted.items():
+            given = getattr(potential, name)
+            if given != value:
+                raise ConfigError(
+                    f"{potential.file}: {name}: is {given}, but the network to be trained has "
+                    f"{value}; begin from a potential of the same kind"
+                )
 
-    def criterion(self) -> list[float]:
-        """The values of training.criterion at the evaluations so far; the lowest is the best."""
-        name = CRITERIA[self.config.training.criterion]
-        return [entry[name] for entry in self.history]
+    def _batches(self) -> Tensor:
+        """Frames of the next step of each member [K, size.frames]."""
+        return torch.stack([order.next() for order in self.orders])
 
     def _finished(self) -> bool:
         stop = should_stop(self.criterion(), self.config.training)
@@ -126,51 +180,58 @@ class Fit:
                 parameter.copy_(weights[name])
 
     def _evaluate(self, rate: float) -> None:
-        """Add an entry to the history; keep the averaged weights if they are the best so far."""
-        steps = self.done - (self.history[-1]["step"] if self.history else 0)
-        train_loss = float(self.step.loss_sum) / max(1, steps)
+        """Add an entry to each history; keep averaged weights that are the best so far."""
+        steps = self.done - (self.histories[0][-1]["step"] if self.histories[0] else 0)
+        losses = (self.step.loss_sum / max(1, steps)).tolist()
         self.step.loss_sum.zero_()
-        if not math.isfinite(train_loss):
+        if not all(math.isfinite(loss) for loss in losses):
             raise ConfigError(
-                f"training: the loss is {train_loss} at step {self.done}; lower "
+                f"training: the loss is {losses} at step {self.done}; lower "
                 "training.learning_rate or data.force_limit"
             )
-        self._load(self.step.average)
-        index = self.parts["validation"]
-        found = deviations(self.averaged, self.data, index, self.config.training)
-        self.history.append(
-            {
-                "step": self.done,
-                "learning_rate": rate,
-                "train_loss": train_loss,
-                "validation_loss": float(found["loss"].mean()),
-                **errors(found),
-                "seconds": round(self.seconds, 1),
-            }
-        )
-        *earlier, newest = self.criterion()
-        if newest < min(earlier, default=math.inf):
-            self.best = {name: t.clone() for name, t in self.step.average.items()}
+        for k, history in enumerate(self.histories):
+            self._load(self.step.averages[k])
+            found = deviations(
+                self.averaged, self.data, self.parts["validation"], self.config.training
+            )
+            history.append(
+                {
+                    "step": self.done,
+                    "learning_rate": rate,
+                    "train_loss": losses[k],
+                    "validation_loss": float(found["loss"].mean()),
+                    **errors(found),
+                    "seconds": round(self.seconds, 1),
+                }
+            )
+            *earlier, newest = self.criterion(k)
+            if newest < min(earlier, default=math.inf):
+                self.best[k] = {name: t.clone() for name, t in self.step.averages[k].items()}
 
-    def save(self) -> None:
-        """Checkpoint, log, learning curve and the best potential so far, each replaced at once."""
+    def save(self, write: bool = True) -> None:
+        """Checkpoint, log and learning curve and, unless not to `write` them, the best potentials
+        so far; each file is replaced at once."""
         saved = {
             "identity": self._identity(),
             "done": self.done,
             "seconds": self.seconds,
             "machine": self.machine,
-            "history": json.dumps(self.history),
+            "orders": [order.place for order in self.orders],
+            "histories": json.dumps(self.histories),
             "state": {name: t.cpu() for name, t in self.step.state().items()},
-            "best": {name: t.cpu() for name, t in self.best.items()},
+            "best": [{name: t.cpu() for name, t in best.items()} for best in self.best],
         }
         part = self.checkpoint.with_suffix(".part")
         torch.save(saved, part)
         os.replace(part, self.checkpoint)
         log = {"config": as_plain(self.config), "history": self.history}
+        if len(self.histories) > 1:
+            log["members"] = self.histories
         (self.folder / "log.json").write_text(json.dumps(log, indent=1))
         plot_learning_curve(self.history, self.folder / "learning_curve.png")
-        if self.best:
-            export(self)
+        if write and all(self.best):
+            for member in range(len(self.networks)):
+                export(self, member)
 
     def _resume(self) -> None:
         saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
@@ -180,18 +241,61 @@ class Fit:
                 "--restart to start anew, or another --output folder"
             )
         self.step.restore(saved["state"])
-        self.best = {name: t.to(self.device) for name, t in saved["best"].items()}
+        self.best = [
+            {name: t.to(self.device) for name, t in best.items()} for best in saved["best"]
+        ]
         self.done, self.seconds = saved["done"], saved["seconds"]
         self.machine = saved["machine"]
-        self.history = json.loads(saved["history"])
+        self.histories = json.loads(saved["histories"])
+        for order, place in zip(self.orders, saved["orders"]):
+            order.place = tuple(place)
 
     def _identity(self) -> str:
         """Hash of what must not change between the parts of a run."""
         plain = as_plain(self.config)
-        free = ("steps", "device", "fusion")  # more steps stretch the schedule, knowingly
+        # more steps stretch the schedule, knowingly; the files of frames may lie elsewhere
+        free = ("steps", "device", "fusion", "more_frames")
         training = {k: v for k, v in plain["training"].items() if k not in free}
-        kept = [plain["seed"], plain["split"], plain["network"], training, self.frames.hash()]
+        start = [potential.sha256 for potential in self.start]
+        kept = [plain["seed"], plain["split"], plain["network"], training, self.frames.hash(), start]
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+class _Order:
+    """The batches of a member: a function of the seed and of `place`, so that a resumed run goes
+    on alike."""
+
+    def __init__(self, fit: Fit, member: int) -> None:
+        self.fit, self.seed = fit, _seed(fit.config.seed, member)
+        self.place = (0, 0)  # epoch, batch in it
+        self.frames = fit.parts["train"]
+        if fit.config.training.bootstrap:
+            rng = np.random.default_rng([self.seed, 2])
+            self.frames = np.sort(rng.choice(self.frames, len(self.frames)))
+        self._planned = -1
+
+    def next(self) -> Tensor:
+        """Frames of the next batch [size.frames]."""
+        epoch, batch = self.place
+        if epoch != self._planned:
+            self._plan(epoch)
+        last = batch + 1 == len(self._rows)
+        self.place = (epoch + 1, 0) if last else (epoch, batch + 1)
+        return self._rows[batch]
+
+    def _plan(self, epoch: int) -> None:
+        data, size = self.fit.data, self.fit.size
+        order = np.random.default_rng([self.seed, 1, epoch]).permutation(self.frames)
+        batches = data.plan(order, size)
+        if len(batches) > 1 and 2 * len(batches[-1]) < self.fit.config.training.batch_size:
+            batches.pop()  # a small batch makes a noisy step
+        self._rows = data.fill(batches, size)
+        self._planned = epoch
+
+
+def _seed(seed: int, member: int) -> int:
+    """Seed of a member of a committee; the first one's is the configuration's."""
+    return seed if member == 0 else int(np.random.SeedSequence([seed, member]).generate_state(1)[0])
 
 
 def _device(name: str) -> torch.device:
