@@ -255,14 +255,15 @@ void MessagePassing<Real, Sum, Space>::sum_row_forces(const ReverseTest<Real> &i
 }
 
 template <class Real, class Sum, class Space>
-void MessagePassing<Real, Sum, Space>::add_forces(DeviceResults &results) {
+void MessagePassing<Real, Sum, Space>::add_forces(const DeviceAtoms &atoms,
+                                                  DeviceResults &results) {
   const Edges<Real> edges = edges_.view();
   finish_gradients<Space>(edges, geometry(), gradient_slices(), gradient_stride(),
                           gradient_.data());
   const double scale = energy_scale_ * length_scale_;
   sum_row_forces(ReverseTest<Real>(edges, geometry(), cutoff_), scale, results.forces);
   if (edges_.rows() == edges_.local_rows()) return;
-  ghost_edges_.build(edges, edges_.rows());
+  ghost_edges_.build(edges, edges_.rows(), edges_.atom_of_row(), atoms.tags);
   if (results.forces)
     ghost_edges_.add_forces(gradient_.data(), edges_.atom_of_row(), scale, results.forces);
   if (results.atomic_virial)
@@ -297,7 +298,7 @@ void MessagePassing<Real, Sum, Space>::compute(const DeviceAtoms &atoms,
     prepare(atoms, list);
     forward(halo);
     backward(halo);
-    add_forces(results);
+    add_forces(atoms, results);
   };
   if (!replay(atoms, list, halo, results, step)) step();
   add_results(results);

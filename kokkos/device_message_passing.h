@@ -88,7 +88,7 @@ class MessagePassing : public DeviceNetwork {
   template <class Step>
   bool replay(const DeviceAtoms &atoms, const DeviceNeighbourList &list, const DeviceHalo *halo,
               const DeviceResults &results, const Step &step);
-  void add_forces(DeviceResults &results);
+  void add_forces(const DeviceAtoms &atoms, DeviceResults &results);
   void sum_row_forces(const ReverseTest<Real> &is_reverse, double scale, double *forces);
   void add_results(DeviceResults &results);
   /// Number of edges of a range, if filters are exact.

@@ -195,10 +195,13 @@ void EdgeList<Real, Space>::reserve(std::size_t edges) {
 template <class Real, class Space>
 void EdgeList<Real, Space>::build(const DeviceAtoms &atoms, const DeviceNeighbourList &list,
                                   const Trouble &trouble) {
-  if (atoms.changed) number_rows(atoms, list);
+  if (atoms.changed) {
+    number_rows(atoms, list);
+    if (atoms.tags) sorted_.sort(atoms, list, local_rows_, atom_.data());
+  }
   const double limit = options_.cutoff / options_.length_scale;
-  const Candidates candidates{atoms.positions, atom_.data(), row_of_atom_.data(), list,
-                              limit * limit};
+  const Candidates candidates{atoms.positions, atom_.data(), row_of_atom_.data(),
+                              atoms.tags ? sorted_.list() : list, limit * limit};
   if (!has_room_) {
     count_edges<Space>(local_rows_, candidates, begin_.data());
     add_up<Space>(local_rows_, begin_.data());
@@ -234,7 +237,7 @@ std::vector<int> EdgeList<Real, Space>::host_offsets() const {
 template <class Real, class Space>
 std::size_t EdgeList<Real, Space>::bytes() const {
   return atom_.bytes() + element_.bytes() + row_of_atom_.bytes() + begin_.bytes() + end_.bytes() +
-         neighbour_.bytes() + interval_.bytes() + edge_.bytes();
+         neighbour_.bytes() + interval_.bytes() + edge_.bytes() + sorted_.bytes();
 }
 
 #define MLFF_EDGE_LISTS(Space)           \

@@ -5,6 +5,7 @@
 #include "device_array.h"
 #include "device_network.h"
 #include "edges.h"
+#include "sorted_list.h"
 #include "trouble.h"
 
 namespace mlff::device {
@@ -59,6 +60,7 @@ class EdgeList {
   std::size_t capacity_ = 0;
   Array<int, Space> atom_{"mlff::atom_of_row"}, element_{"mlff::element_of_row"};
   Array<int, Space> row_of_atom_{"mlff::row_of_atom"};
+  SortedList<Space> sorted_;  ///< the list, if atoms have tags
   Array<int, Space> begin_{"mlff::edges::begin"}, end_{"mlff::edges::end"};
   Array<int, Space> neighbour_{"mlff::edges::neighbour"};
   Array<int, Space> interval_{"mlff::edges::interval"};

@@ -33,26 +33,36 @@ int add_up(int ghosts, int *offset, int *cursor) {
   return total;
 }
 
+/// list: edges of each ghost, order: what to sort them by.
 template <class Space, class Real>
-void list_by_ghost(const Edges<Real> &edges, int *cursor, int *list) {
+void list_by_ghost(const Edges<Real> &edges, const int *atom_of_row, const int *tags, int *cursor,
+                   int *list, int *order) {
   for_each<Space>(
       "mlff::ghosts::list", edges.rows, KOKKOS_LAMBDA(std::size_t row) {
-        for (int e = edges.begin[row]; e < edges.end[row]; ++e)
-          if (edges.neighbour[e] >= edges.rows)
-            list[Kokkos::atomic_fetch_add(&cursor[edges.neighbour[e] - edges.rows], 1)] = e;
+        const int place = tags ? tags[atom_of_row[row]] : static_cast<int>(row);
+        for (int e = edges.begin[row]; e < edges.end[row]; ++e) {
+          if (edges.neighbour[e] < edges.rows) continue;
+          const int at = Kokkos::atomic_fetch_add(&cursor[edges.neighbour[e] - edges.rows], 1);
+          list[at] = e;
+          order[at] = place;
+        }
       });
 }
 
 /// Who came first is left to chance; sums must not be. The lists are short.
 template <class Space>
-void sort_lists(int ghosts, const int *offset, int *list) {
+void sort_lists(int ghosts, const int *offset, int *list, int *order) {
   for_each<Space>(
       "mlff::ghosts::sort", ghosts, KOKKOS_LAMBDA(std::size_t k) {
         for (int at = offset[k] + 1; at < offset[k + 1]; ++at) {
-          const int e = list[at];
+          const int e = list[at], place = order[at];
           int to = at;
-          for (; to > offset[k] && list[to - 1] > e; --to) list[to] = list[to - 1];
+          for (; to > offset[k] && order[to - 1] > place; --to) {
+            list[to] = list[to - 1];
+            order[to] = order[to - 1];
+          }
           list[to] = e;
+          order[to] = place;
         }
       });
 }
@@ -88,16 +98,19 @@ void gather_virials(int local, int ghosts, const int *offset, const int *list,
 }  // namespace
 
 template <class Real, class Space>
-void GhostEdges<Real, Space>::build(const Edges<Real> &edges, int rows) {
+void GhostEdges<Real, Space>::build(const Edges<Real> &edges, int rows, const int *atom_of_row,
+                                    const int *tags) {
   local_ = edges.rows;
   ghosts_ = rows - edges.rows;
   if (ghosts_ == 0) return;
   offset_.reserve(ghosts_ + 1);
   cursor_.reserve(ghosts_ + 1);
   count_by_ghost<Space>(edges, ghosts_, offset_.data());
-  edge_.reserve(add_up<Space>(ghosts_, offset_.data(), cursor_.data()));
-  list_by_ghost<Space>(edges, cursor_.data(), edge_.data());
-  sort_lists<Space>(ghosts_, offset_.data(), edge_.data());
+  const int found = add_up<Space>(ghosts_, offset_.data(), cursor_.data());
+  edge_.reserve(found);
+  order_.reserve(found);
+  list_by_ghost<Space>(edges, atom_of_row, tags, cursor_.data(), edge_.data(), order_.data());
+  sort_lists<Space>(ghosts_, offset_.data(), edge_.data(), order_.data());
 }
 
 template <class Real, class Space>

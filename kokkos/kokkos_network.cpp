@@ -85,7 +85,8 @@ class KokkosNetwork : public Network {
   ~KokkosNetwork() override {
     const std::lock_guard<std::mutex> lock(device_in_use);
     network_.reset();
-    for (Mirror<int> *ints : {&element_of_type_, &types_, &owner_, &centre_, &count_, &neighbours_})
+    for (Mirror<int> *ints :
+         {&element_of_type_, &types_, &owner_, &tags_, &centre_, &count_, &neighbours_})
       *ints = {};
     for (Mirror<double> *numbers : {&positions_, &forces_, &energies_, &virial_}) *numbers = {};
   }
@@ -100,6 +101,7 @@ class KokkosNetwork : public Network {
                              types_.data(),
                              element_of_type_.data(),
                              atoms.owner ? owner_.data() : nullptr,
+                             tags_.data(),
                              changed_};
     DeviceNeighbourList device_list{
         list.centres, centre_.data(), count_.data(), neighbours_.data(), stride_, 1, list.mask};
@@ -132,6 +134,8 @@ class KokkosNetwork : public Network {
     std::vector<int> types(atoms.elements, atoms.elements + total), owner, count(atoms.local, 0);
     for (int &type : types) ++type;  // type 0: not ours
     if (atoms.owner) owner.assign(atoms.owner, atoms.owner + total);
+    std::vector<int> tags(total);
+    for (std::size_t i = 0; i < total; ++i) tags[i] = atoms.owner && owner[i] >= 0 ? owner[i] : i;
     const std::vector<int> centre(list.centre, list.centre + list.centres);
     stride_ = 1;
     for (const int i : centre) {
@@ -146,6 +150,7 @@ class KokkosNetwork : public Network {
     mask_ = list.mask;
     replace(types_, types);
     replace(owner_, owner);
+    replace(tags_, tags);
     replace(centre_, centre);
     replace(count_, count);
     replace(neighbours_, neighbours);
@@ -172,7 +177,7 @@ class KokkosNetwork : public Network {
   }
 
   std::unique_ptr<DeviceNetwork> network_;
-  Mirror<int> element_of_type_, types_, owner_, centre_, count_, neighbours_;
+  Mirror<int> element_of_type_, types_, owner_, tags_, centre_, count_, neighbours_;
   Mirror<double> positions_, forces_, energies_, virial_;
   std::size_t stride_ = 1;
   int local_ = -1, mask_ = ~0;

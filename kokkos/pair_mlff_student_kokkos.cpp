@@ -43,6 +43,13 @@ struct AddForces {
   }
 };
 
+template <class View>
+struct CopyTags {
+  View tag;
+  int *tags;
+  KOKKOS_FUNCTION void operator()(const int i) const { tags[i] = static_cast<int>(tag(i)); }
+};
+
 template <class A, class B>
 struct CountDifferences {
   A a;
@@ -96,7 +103,7 @@ std::string PairMlffStudentKokkos<DeviceType>::place(const NetworkOptions &) con
 template <class DeviceType>
 double PairMlffStudentKokkos<DeviceType>::memory_usage() {
   std::size_t bytes = device_element_of_type_.bytes() + owner_.bytes() + tag_table_.bytes() +
-                      positions_.bytes() + types_.bytes() + own_forces_.bytes() +
+                      positions_.bytes() + types_.bytes() + tags_.bytes() + own_forces_.bytes() +
                       atomic_energies_.bytes() + atomic_virial_.bytes() + halo_.bytes() +
                       on_host_.capacity() * sizeof(double);
   if (network_) bytes += network_->workspace_bytes();
@@ -136,6 +143,7 @@ void PairMlffStudentKokkos<DeviceType>::compute(int eflag, int vflag) {
     refuse_incomplete_list();
     note_atoms();
     find_owners();
+    if (!device::is_host<DeviceType>) copy_tags();  // there LAMMPS's lists are always the same
   }
   const bool new_types = types_changed(new_atoms);
 
@@ -157,12 +165,23 @@ void PairMlffStudentKokkos<DeviceType>::find_owners() {
   halo_.set_owners(owner_.data());
 }
 
+// The network wants ints, and only the order of tags matters to it.
+template <class DeviceType>
+void PairMlffStudentKokkos<DeviceType>::copy_tags() {
+  tags_.reserve(total_);
+  const auto tag = atom_kokkos_->k_tag.template view<DeviceType>();
+  Kokkos::parallel_for("mlff::copy_tags", Range<DeviceType>(0, total_),
+                       CopyTags<std::decay_t<decltype(tag)>>{tag, tags_.data()});
+}
+
 // Brings the types to the device. Some fixes change types and keep the neighbour list. They do so
-// on the host, so that on a device nothing is compared, which costs a wait, unless types arrive.
+// on the host, so that on a device nothing is compared, which costs a wait, unless types arrive,
+// as they do with each sync where LAMMPS runs styles that know nothing of devices (auto_sync).
 template <class DeviceType>
 bool PairMlffStudentKokkos<DeviceType>::types_changed(bool new_atoms) {
   auto &types = atom_kokkos_->k_type;
-  const bool suspicious = device::is_host<DeviceType> || types.template need_sync<DeviceType>();
+  const bool suspicious = device::is_host<DeviceType> || lmp->kokkos->auto_sync ||
+                          types.template need_sync<DeviceType>();
   atom_kokkos_->sync(execution_space, TYPE_MASK);
   if (!suspicious && !new_atoms) return false;
 
@@ -188,6 +207,7 @@ DeviceAtoms PairMlffStudentKokkos<DeviceType>::atoms_on_device(bool changed) {
   atoms.types = atom_kokkos_->k_type.template view<DeviceType>().data();
   atoms.element_of_type = device_element_of_type_.data();
   atoms.owner = total_ > local_ ? owner_.data() : nullptr;
+  atoms.tags = device::is_host<DeviceType> ? nullptr : tags_.data();
   atoms.changed = changed;
 
   const auto x = atom_kokkos_->k_x.template view<DeviceType>();
