@@ -133,6 +133,7 @@ class DeviceSystem {
                       types_.data(),
                       element_of_type_.data(),
                       total_ > local_ ? owner_.data() : nullptr,
+                      owner_.data(),  // as IDs
                       changed};
     DeviceNeighbourList list{
         local_, centre_.data(), count_.data(), neighbours_.data(), atom_stride_, neighbour_stride_,
