@@ -13,6 +13,10 @@ COMMANDS = {
     "check": ("mlff_student.check:command", "Test a potential: forces, jumps, orientation."),
     "eval": ("mlff_student.evaluate:command", "Energies, forces and stress of structures."),
     "train": ("mlff_student.train:command", "Train a student on a teacher's labels."),
+    "active": (
+        "mlff_student.train.command_line:active_command",
+        "Improve a committee by active learning.",
+    ),
 }
 
 

@@ -1,9 +1,10 @@
-"""The command `mlff-student train`."""
+"""The commands `mlff-student train` and `mlff-student active`."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from .config import Config, ConfigError, load_config
 @click.option(
     "--label-only", is_flag=True, help="Make the labelled frames and stop (no PyTorch needed)."
 )
+@click.option("--prepare-only", is_flag=True, help="Make the structures that need no teacher and stop.")
 @click.option("--train-only", is_flag=True, help="Use the labelled frames that are there.")
 @click.option(
     "--export-only", is_flag=True, help="Write the potential and plot of the last checkpoint."
@@ -27,7 +29,8 @@ from .config import Config, ConfigError, load_config
 )
 @click.option("--committee", type=click.IntRange(min=1), help="Replaces training.committee.")
 @click.option("--restart", is_flag=True, help="Ignore the checkpoint in the run folder.")
-@click.option("--time-limit", type=float, help="Stop after this many seconds, with a checkpoint.")
+@click.option("--time-limit", type=float, help="Stop after this many seconds; call again to go on.")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Processes that label [1].")
 @click.option("--steps", type=int, help="Replaces training.steps.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Replaces training.device."
@@ -41,12 +44,14 @@ from .config import Config, ConfigError, load_config
 def command(
     config_file: str,
     label_only: bool,
+    prepare_only: bool,
     train_only: bool,
     export_only: bool,
     output: str | None,
     committee: int | None,
     restart: bool,
     time_limit: float | None,
+    jobs: int,
     steps: int | None,
     device: str | None,
     fusion: str | None,
@@ -61,7 +66,10 @@ def command(
         given = {"committee": committee, "steps": steps, "device": device, "fusion": fusion}
         config = _replace(config, **{k: v for k, v in given.items() if v is not None})
         if not (train_only or export_only):
-            _label(config, progress=not quiet)
+            begin = time.monotonic()
+            if not _label(config, not quiet, jobs, time_limit, prepare_only):
+                return
+            time_limit = time_limit and max(1.0, time_limit - (time.monotonic() - begin))
         if not label_only:
             folder = Path(output) if output else config.folder / "run"
             _train(config, folder, restart, 0.0 if export_only else time_limit, not quiet)
@@ -69,23 +77,88 @@ def command(
         raise click.ClickException(str(error)) from None
 
 
+@click.command(name="active")
+@click.argument("config_file", metavar="CONFIG.yaml", type=click.Path(dir_okay=False))
+@click.option(
+    "--output", "-o", type=click.Path(file_okay=False), help="Run folder [CONFIG's folder/active]."
+)
+@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Processes that label [all cores].")
+@click.option("--rounds", type=click.IntRange(min=1), help="Replaces active.rounds.")
+@click.option("--time-limit", type=float, help="Stop after this many seconds; call again to go on.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Replaces training.device."
+)
+@click.option(
+    "--fusion",
+    type=click.Choice(["auto", "none", "graph", "compile"]),
+    help="Replaces training.fusion.",
+)
+@click.option("--quiet", is_flag=True, help="No progress bars.")
+def active_command(
+    config_file: str,
+    output: str | None,
+    jobs: int | None,
+    rounds: int | None,
+    time_limit: float | None,
+    device: str | None,
+    fusion: str | None,
+    quiet: bool,
+) -> None:
+    """Let a committee find structures it does not know, label them and train on them, in rounds.
+
+    Trains the committee first if the run folder has none; stages that are finished are not repeated.
+    """
+    begin = time.monotonic()
+    try:
+        config = load_config(config_file)
+        given = {"device": device, "fusion": fusion}
+        config = _replace(config, **{k: v for k, v in given.items() if v is not None})
+        if rounds is not None:
+            config = dataclasses.replace(
+                config, active=dataclasses.replace(config.active, rounds=rounds)
+            )
+        try:
+            from .active import Run, run
+        except ImportError as error:
+            raise ConfigError(f"active learning needs the package {error.name}; install it") from None
+        folder = Path(output) if output else config.folder / "active"
+        limit = math.inf if time_limit is None else begin + time_limit
+        finished = run(Run(config, folder, jobs or os.cpu_count() or 1, limit, not quiet))
+    except (ConfigError, PotentialError) as error:
+        raise click.ClickException(str(error)) from None
+    done = "done" if finished else "stopped by --time-limit; call again to go on"
+    click.echo(f"{folder}: {done}")
+
+
 def _replace(config: Config, **training: object) -> Config:
     return dataclasses.replace(config, training=dataclasses.replace(config.training, **training))
 
 
-def _label(config: Config, progress: bool) -> None:
+def _label(
+    config: Config, progress: bool, jobs: int, time_limit: float | None, prepare_only: bool
+) -> bool:
+    """Whether the labelled frames are there."""
     if config.data_path.exists():
         click.echo(
             f"{config.data_path}: labelled frames are there already; delete it to label anew"
         )
-        return
+        return not prepare_only
     try:
-        from .label import label
+        from .label import finished, label, parts_folder, prepare, starts_path
     except ImportError as error:
         raise ConfigError(f"labelling needs the package {error.name}; install it") from None
-    frames = label(config, progress)
+    if prepare_only:
+        prepare(config, progress, jobs)
+        click.echo(f"{starts_path(config)}: structures to start from")
+        return False
+    frames = label(config, progress, jobs, math.inf if time_limit is None else time_limit)
+    if frames is None:
+        done = len(finished(parts_folder(config)))
+        click.echo(f"{parts_folder(config)}: {done} pieces; stopped by --time-limit, call again")
+        return False
     size = config.data_path.stat().st_size / 1e6
     click.echo(f"{config.data_path}: {len(frames)} frames, {size:.1f} MB")
+    return True
 
 
 def _train(

@@ -134,6 +134,34 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Active:
+    """Active learning: what the committee looks at in each round, and what it may ask for."""
+
+    rounds: int = 2
+    pool: list[str] = field(default_factory=list)  # files of structures to start from as well
+    trajectories: int = 600  # of molecules and clusters
+    temperatures: list[float] = field(default_factory=lambda: [300.0, 600.0, 1000.0])  # K
+    periodic_trajectories: int = 40
+    periodic_temperatures: list[float] = field(default_factory=lambda: [300.0, 400.0])  # K
+    driver: str = "member"  # member | mean: whose forces move the atoms; another member each round
+    timestep: float = 0.5  # fs
+    friction: float = 0.01  # 1/fs
+    length: int = 4000  # steps
+    check: int = 20  # steps from one question to the committee to the next
+    batch_edges: int = 400_000  # edges in one batch of trajectories
+    quantile: float = 0.9  # threshold: this quantile of the disagreement on validation frames
+    threshold: float = 0.0  # eV/Angstrom, instead of the quantile
+    upper: float = 0.0  # eV/Angstrom above which a structure is not to be used; 0: 10 threshold
+    frames: int = 1500  # to label in a round, at most
+    per_molecule: int = 8  # of these, at most
+    random: float = 0.1  # share of frames taken whether the committee agrees or not
+    held_out: float = 0.1  # share of labelled frames that measure the round and do not train
+    steps: int = 20_000  # of training in a round
+    learning_rate: float = 5e-4
+    scratch: bool = False  # train from random weights instead of the weights of the round before
+
+
+@dataclass(frozen=True)
 class Output:
     """What the exported potential says of itself."""
 
@@ -154,6 +182,7 @@ class Config:
     split: Split = field(default_factory=Split)
     network: Network = field(default_factory=Network)
     training: Training = field(default_factory=Training)
+    active: Active = field(default_factory=Active)
     output: Output = field(default_factory=Output)
     folder: Path = field(default=Path("."), metadata={"internal": True})
 
@@ -269,6 +298,7 @@ def _check(config: Config) -> None:
             "together below 1"
         )
     _check_data(config.data, split)
+    _check_active(config.active)
 
 
 def _check_data(data: Data, split: Split) -> None:
@@ -288,6 +318,26 @@ def _check_data(data: Data, split: Split) -> None:
                 raise ConfigError(f"{where}.range: must be [lowest, highest], but is {given}")
     for name in split.test_molecules:
         _choice("split.test_molecules", name, names)
+
+
+def _check_active(active: Active) -> None:
+    _choice("active.driver", active.driver, ("member", "mean"))
+    for name in "rounds timestep length check batch_edges frames per_molecule steps".split():
+        if getattr(active, name) <= 0:
+            value = getattr(active, name)
+            raise ConfigError(f"active.{name}: must be above zero, but is {value}")
+    for name in ("quantile", "random", "held_out"):
+        if not 0 <= getattr(active, name) < 1:
+            value = getattr(active, name)
+            raise ConfigError(f"active.{name}: must be in [0, 1), but is {value}")
+    for kind in ("", "periodic_"):
+        if getattr(active, f"{kind}trajectories") and not getattr(active, f"{kind}temperatures"):
+            raise ConfigError(f"active.{kind}temperatures: is empty; give a temperature (K)")
+    if active.check > active.length:
+        raise ConfigError(
+            f"active.check: is {active.check}, more than active.length, {active.length}; the "
+            "committee would never be asked"
+        )
 
 
 def _choice(where: str, value: str, known: typing.Sequence[str]) -> None:

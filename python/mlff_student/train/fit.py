@@ -55,7 +55,7 @@ class Fit:
         else:
             known = self.parts["train"][self.parts["train"] < first]
             self.atomic_energies = fit_atomic_energies(self.frames, known, self.elements)
-        self.device = _device(config.training.device)
+        self.device = device_of(config.training.device)
         self.dtype = getattr(torch, config.training.precision)
         to = {"device": self.device, "dtype": self.dtype}
         self.data = Data(
@@ -209,8 +209,8 @@ class Fit:
                 self.best[k] = {name: t.clone() for name, t in self.step.averages[k].items()}
 
     def save(self, write: bool = True) -> None:
-        """Checkpoint, log and learning curve and, unless not to `write` them, the best potentials
-        so far; each file is replaced at once."""
+        """Checkpoint, learning curve and, unless not to `write` them, the best potentials so far;
+        then the log, so that a run that it calls finished is so."""
         saved = {
             "identity": self._identity(),
             "done": self.done,
@@ -224,14 +224,20 @@ class Fit:
         part = self.checkpoint.with_suffix(".part")
         torch.save(saved, part)
         os.replace(part, self.checkpoint)
-        log = {"config": as_plain(self.config), "history": self.history}
-        if len(self.histories) > 1:
-            log["members"] = self.histories
-        (self.folder / "log.json").write_text(json.dumps(log, indent=1))
         plot_learning_curve(self.history, self.folder / "learning_curve.png")
         if write and all(self.best):
             for member in range(len(self.networks)):
                 export(self, member)
+        log = {
+            "config": as_plain(self.config),
+            "history": self.history,
+            "finished": self._finished(),
+        }
+        if len(self.histories) > 1:
+            log["members"] = self.histories
+        part = self.folder / "log.part"
+        part.write_text(json.dumps(log, indent=1))
+        os.replace(part, self.folder / "log.json")
 
     def _resume(self) -> None:
         saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
@@ -298,7 +304,21 @@ def _seed(seed: int, member: int) -> int:
     return seed if member == 0 else int(np.random.SeedSequence([seed, member]).generate_state(1)[0])
 
 
-def _device(name: str) -> torch.device:
+def is_finished(folder: Path) -> bool:
+    """Whether the training run in a folder came to its end, as its log says."""
+    log = folder / "log.json"
+    return log.exists() and json.loads(log.read_text())["finished"]
+
+
+def best_entry(folder: Path) -> dict[str, Any]:
+    """The evaluation with the lowest criterion (means over the members) in a run's log."""
+    log = json.loads((folder / "log.json").read_text())
+    name = CRITERIA[log["config"]["training"]["criterion"]]
+    return min(log["history"], key=lambda entry: entry[name])
+
+
+def device_of(name: str) -> torch.device:
+    """The device that training.device names."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():

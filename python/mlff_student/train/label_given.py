@@ -1,0 +1,139 @@
+"""The teacher's labels of structures that something else chose, by several processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import sampling
+from .config import ConfigError, Teacher
+from .frames import Frames
+
+SAVE_EVERY = 20.0  # s
+Label = tuple[float, np.ndarray]  # energy (eV), forces [n, 3] (eV/Angstrom)
+
+_teacher: Any = None  # of a worker process
+
+
+def label_given(
+    frames: Frames,
+    teacher: Teacher,
+    path: Path,
+    jobs: int,
+    deadline: float,
+    progress: bool = True,
+) -> dict[int, Label | None] | None:
+    """The label of each frame, None where the teacher fails; None for all if the deadline (of
+    time.monotonic) came first. What was finished is kept in `path` and not computed again.
+    """
+    from tqdm import tqdm
+
+    sampling.make_teacher(teacher)  # a wrong configuration is reported before processes start
+    done = _load(path)
+    left = [k for k in range(len(frames)) if k not in done]
+    left.sort(key=lambda k: -frames.counts[k])  # the slow ones first, so that none is left alone
+    saved = time.monotonic()
+    with tqdm(total=len(frames), initial=len(done), unit="label", disable=not progress) as bar:
+        for k, found in _labels(frames, left, teacher, jobs, deadline):
+            done[k] = found
+            bar.update(1)
+            if time.monotonic() - saved > SAVE_EVERY:
+                _save(path, done)
+                saved = time.monotonic()
+    _save(path, done)
+    return done if len(done) == len(frames) else None
+
+
+def labelled(frames: Frames, labels: dict[int, Label | None], force_limit: float) -> Frames:
+    """The frames that have a label without a force above the limit, with it."""
+    index = [
+        k
+        for k in range(len(frames))
+        if (label := labels[k]) is not None and np.abs(label[1]).max() < force_limit
+    ]
+    if not index:
+        raise ConfigError(
+            f"teacher: none of {len(frames)} structures has labels and no force above "
+            f"data.force_limit, {force_limit} eV/Angstrom; see whether the teacher fits them"
+        )
+    energies = np.array([labels[k][0] for k in index])
+    forces = np.concatenate([labels[k][1] for k in index])
+    return dataclasses.replace(frames.take(np.array(index)), energies=energies, forces=forces)
+
+
+def _labels(
+    frames: Frames, order: list[int], teacher: Teacher, jobs: int, deadline: float
+) -> Iterator[tuple[int, Label | None]]:
+    """Labels as they are finished; no new one is begun after the deadline."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"  # a process for each core
+    waiting, running = list(reversed(order)), {}
+    spawn = multiprocessing.get_context("spawn")  # a GPU that is in use does not survive a fork
+    try:
+        with ProcessPoolExecutor(jobs, spawn, _begin, (teacher,)) as pool:
+            while running or (waiting and time.monotonic() < deadline):
+                while waiting and len(running) < jobs and time.monotonic() < deadline:
+                    k = waiting.pop()
+                    atoms = slice(*frames.offsets[k : k + 2])
+                    given = frames.numbers[atoms], frames.positions[atoms], frames.cells[k]
+                    running[pool.submit(_label, *given)] = k
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    yield running.pop(future), future.result()
+    finally:
+        os.environ.pop("OMP_NUM_THREADS")
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
+def _begin(teacher: Teacher) -> None:
+    global _teacher
+    _teacher = sampling.make_teacher(teacher)
+
+
+def _label(numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray) -> Label | None:
+    """Run in a worker process."""
+    from ase import Atoms
+    from ase.calculators.calculator import CalculatorError
+
+    atoms = Atoms(numbers, positions, cell=cell, pbc=bool(cell.any()), calculator=_teacher)
+    try:
+        energy, forces = float(atoms.get_potential_energy()), atoms.get_forces()
+    except (CalculatorError, RuntimeError):
+        return None
+    return (energy, forces) if np.isfinite(energy) and np.isfinite(forces).all() else None
+
+
+def _save(path: Path, done: dict[int, Label | None]) -> None:
+    numbers = sorted(done)
+    good = [k for k in numbers if done[k] is not None]
+    forces = [done[k][1] for k in good]
+    part = path.with_name(path.name + ".part")
+    with open(part, "wb") as stream:
+        np.savez_compressed(
+            stream,
+            failed=np.array([k for k in numbers if done[k] is None], int),
+            good=np.array(good, int),
+            energies=np.array([done[k][0] for k in good]),
+            counts=np.array([len(f) for f in forces], int),
+            forces=np.concatenate([np.zeros((0, 3)), *forces]),
+        )
+    os.replace(part, path)
+
+
+def _load(path: Path) -> dict[int, Label | None]:
+    if not path.exists():
+        return {}
+    with np.load(path) as file:
+        forces = np.split(file["forces"], np.cumsum(file["counts"])[:-1])
+        done: dict[int, Label | None] = {int(k): None for k in file["failed"]}
+        done |= {int(k): (float(e), f) for k, e, f in zip(file["good"], file["energies"], forces)}
+    return done
