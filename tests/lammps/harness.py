@@ -173,6 +173,11 @@ class Lammps:
         return bool(self.arguments)
 
     @property
+    def on_device(self) -> bool:
+        """Whether Kokkos has a GPU, `-k on g N`: what LAMMPS's host styles change must be copied."""
+        return "g" in self.arguments
+
+    @property
     def style(self) -> str:
         """The style that `pair_style mlff/student` is."""
         return "mlff/student/kk" if self.kokkos else "mlff/student"

@@ -214,7 +214,7 @@ def test_memory_does_not_grow_during_a_run(kokkos):
     assert float(found[2]) < 1.3 * float(found[1])
 
 
-INSTANCES = """
+LIBRARY = """
 import ctypes, sys
 library, plugin, data, potential, elements, *arguments = sys.argv[1:]
 lib = ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
@@ -222,7 +222,8 @@ lib.lammps_open_no_mpi.restype = ctypes.c_void_p
 lib.lammps_get_thermo.restype = ctypes.c_double
 lib.lammps_get_thermo.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
 lib.lammps_commands_string.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
-lib.lammps_close.argtypes = [ctypes.c_void_p]
+lib.lammps_close.argtypes = lib.lammps_has_error.argtypes = [ctypes.c_void_p]
+lib.lammps_get_last_error_message.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
 def start(precision):
     words = [b"lmp", b"-log", b"none", b"-screen", b"none"] + [w.encode() for w in arguments]
     lmp = lib.lammps_open_no_mpi(len(words), (ctypes.c_char_p * len(words))(*words), None)
@@ -238,8 +239,14 @@ run 0''')
     return lmp
 def run(lmp, commands):
     lib.lammps_commands_string(lmp, commands.encode())
+    if lib.lammps_has_error(lmp):
+        message = ctypes.create_string_buffer(1000)
+        lib.lammps_get_last_error_message(lmp, message, 1000)
+        raise RuntimeError(message.value.decode())
 def energy(lmp):
     return lib.lammps_get_thermo(lmp, b"pe")
+"""
+INSTANCES = """
 first, second, third = start("double"), start("double"), start("single")
 assert energy(first) == energy(second) != energy(third), "start"
 for _ in range(3):
@@ -258,19 +265,26 @@ print("all instances agree")
 """
 
 
-def test_several_instances_in_one_process(kokkos):
-    library = next(Path(kokkos.lmp).parent.glob("liblammps.so"), None)
+def call_library(kokkos: Lammps, system: System, program: str) -> str:
+    """What a Python program prints that is given LAMMPS's library, the plugin, a data file, the
+    potential, elements, and LAMMPS's arguments."""
+    library = next(Path(kokkos.lmp).parent.glob("liblammps.so*"), None)
     if library is None:
         pytest.skip("no liblammps.so beside lmp")
-    system = random_system("H C", 20, [8.0, 8.0, 8.0])
     system.write_data(kokkos.folder / "system.data")
     elements = " ".join(system.types)
-    command = [sys.executable, "-c", INSTANCES, str(library), str(kokkos.plugin), "system.data"]
+    command = [sys.executable, "-c", program, str(library), str(kokkos.plugin), "system.data"]
     done = subprocess.run(
         [*command, str(PAINN), elements, *kokkos.arguments], cwd=kokkos.folder, text=True, capture_output=True,
         timeout=120, env=os.environ | ENVIRONMENT,
     )  # fmt: skip
-    assert done.returncode == 0 and "all instances agree" in done.stdout, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_several_instances_in_one_process(kokkos):
+    system = random_system("H C", 20, [8.0, 8.0, 8.0])
+    output = call_library(kokkos, system, LIBRARY + INSTANCES)
+    assert "all instances agree" in output, output
 
 
 def test_loaded_but_not_used(kokkos):
@@ -280,16 +294,33 @@ def test_loaded_but_not_used(kokkos):
         assert re.search(rf"pair style plugin {name}\s", output), output
 
 
-def test_types_that_change_on_the_host(kokkos):
-    # fix atom/swap tries types without a new neighbour list
-    system = fixture_system(PAINN, "molecule")
-    assert len(set(system.types)) > 1
-    system.write_data(kokkos.folder / "system.data")
-    other = len(system.types) + 1 - system.type_of_atom[0]
-    script = header(system) + pair(system, PAINN) + OUTPUT
-    script += "neigh_modify delay 100 check no\nthermo 1\nrun 0\n"
-    script += f"set atom 1 type {other}\nrun 1 pre no\n"
-    script += f"set atom 1 type {system.type_of_atom[0]}\nrun 1 pre no\n"
-    run = kokkos.run(script)
-    energies = np.array([row["PotEng"] for row in run.thermo()])
-    assert energies[0] == energies[-1] and len(set(energies)) == 2
+CHANGING_TYPES = """
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, *[ctypes.c_void_p] * 3)
+def exchange(_, step, local, ids, x, f):
+    types = ctypes.cast(lib.lammps_extract_atom(lmp, b"type"), ctypes.POINTER(ctypes.c_int))
+    types[0] = 3 - types[0]
+lib.lammps_extract_atom.restype = ctypes.c_void_p
+lib.lammps_extract_atom.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+lib.lammps_set_fix_external_callback.argtypes = [ctypes.c_void_p, ctypes.c_char_p] + [ctypes.c_void_p] * 2
+lmp = start("double")
+before = energy(lmp)
+run(lmp, "unfix 1\\nfix 2 all external pf/callback 1 1\\nneigh_modify delay 100 check no")
+lib.lammps_set_fix_external_callback(lmp, b"2", ctypes.cast(exchange, ctypes.c_void_p), lmp)
+energies = []
+for pre in ("yes", "no", "no", "no"):  # setting up calls it, too, and types change after the forces
+    run(lmp, f"run 1 pre {pre}")
+    energies.append(energy(lmp))
+assert energies[0] == energies[2] != energies[1] == energies[3], energies
+assert before in energies, (before, energies)
+lib.lammps_close(lmp)
+lib.lammps_kokkos_finalize()
+lib.lammps_mpi_finalize()
+print("types seen")
+"""
+
+
+def test_types_that_a_fix_changes_on_the_host(kokkos):
+    # and keeps the neighbour list, as fix atom/swap does
+    system = random_system("H C", 20, [8.0, 8.0, 8.0])
+    output = call_library(kokkos, system, LIBRARY + CHANGING_TYPES)
+    assert "types seen" in output, output
