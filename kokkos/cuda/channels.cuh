@@ -13,20 +13,42 @@ struct alignas(16) Channels {
   float x, y, z, w;
 };
 
-__device__ __forceinline__ Channels operator*(Channels a, Channels b) {
+__host__ __device__ __forceinline__ Channels operator*(Channels a, Channels b) {
   return {a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w};
 }
-__device__ __forceinline__ Channels operator*(Channels a, float b) {
+__host__ __device__ __forceinline__ Channels operator*(Channels a, float b) {
   return {a.x * b, a.y * b, a.z * b, a.w * b};
 }
-__device__ __forceinline__ Channels operator*(float a, Channels b) { return b * a; }
-__device__ __forceinline__ Channels operator+(Channels a, Channels b) {
+__host__ __device__ __forceinline__ Channels operator*(float a, Channels b) { return b * a; }
+__host__ __device__ __forceinline__ Channels operator+(Channels a, Channels b) {
   return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
 }
-__device__ __forceinline__ Channels operator-(Channels a, Channels b) {
+__host__ __device__ __forceinline__ Channels operator-(Channels a, Channels b) {
   return {a.x - b.x, a.y - b.y, a.z - b.z, a.w - b.w};
 }
-__device__ __forceinline__ void operator+=(Channels &a, Channels b) { a = a + b; }
+__host__ __device__ __forceinline__ Channels operator+(Channels a, float b) {
+  return {a.x + b, a.y + b, a.z + b, a.w + b};
+}
+__host__ __device__ __forceinline__ void operator+=(Channels &a, Channels b) { a = a + b; }
+
+__device__ __forceinline__ Channels square_root(Channels a) {
+  return {sqrtf(a.x), sqrtf(a.y), sqrtf(a.z), sqrtf(a.w)};
+}
+/// a / sqrt(square).
+__device__ __forceinline__ Channels over_root(Channels a, Channels square) {
+  return {a.x * rsqrtf(square.x), a.y * rsqrtf(square.y), a.z * rsqrtf(square.z),
+          a.w * rsqrtf(square.w)};
+}
+
+/// SiLU a sigma(a), and its derivative.
+__device__ __forceinline__ float silu(float a, float &slope) {
+  const float sigma = __fdividef(1.0f, 1.0f + expf(-a));
+  slope = sigma * (1.0f + a * (1.0f - sigma));
+  return a * sigma;
+}
+__device__ __forceinline__ Channels silu(Channels a, Channels &slope) {
+  return {silu(a.x, slope.x), silu(a.y, slope.y), silu(a.z, slope.z), silu(a.w, slope.w)};
+}
 
 __device__ __forceinline__ float sum(Channels a) { return (a.x + a.y) + (a.z + a.w); }
 
@@ -56,6 +78,17 @@ __device__ __forceinline__ Channels load(const float *from) {
 }
 __device__ __forceinline__ void store(float *to, Channels a) {
   *reinterpret_cast<float4 *>(to) = make_float4(a.x, a.y, a.z, a.w);
+}
+/// Writes what this kernel does not read again, and leaves the caches to other data.
+__device__ __forceinline__ void stream(float *to, Channels a) {
+  __stcs(reinterpret_cast<float4 *>(to), make_float4(a.x, a.y, a.z, a.w));
+}
+
+__device__ __forceinline__ void load3(int stride, const float *from, Channels *a) {
+  for (int c = 0; c < 3; ++c) a[c] = load(from + c * stride);
+}
+__device__ __forceinline__ void store3(int stride, float *to, const Channels *a) {
+  for (int c = 0; c < 3; ++c) store(to + c * stride, a[c]);
 }
 
 }  // namespace mlff::cuda

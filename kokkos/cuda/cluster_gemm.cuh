@@ -38,11 +38,11 @@ __device__ inline unsigned address_in_block(unsigned address, int block) {
   return there;
 }
 /// Stores in another block, whose barrier counts the bytes that have arrived.
-__device__ inline void send(unsigned to, const Four &x, unsigned barrier) {
+__device__ inline void send(unsigned to, const Channels &x, unsigned barrier) {
   asm volatile(
       "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, "
       "[%5];" ::"r"(to),
-      "f"(x.x[0]), "f"(x.x[1]), "f"(x.x[2]), "f"(x.x[3]), "r"(barrier)
+      "f"(x.x), "f"(x.y), "f"(x.z), "f"(x.w), "r"(barrier)
       : "memory");
 }
 __device__ inline void expect(unsigned barrier, int bytes) {
@@ -66,7 +66,7 @@ __device__ inline int blocks_of_cluster() { return 1; }
 __device__ inline void make_barrier(unsigned) {}
 __device__ inline void meet_cluster() {}
 __device__ inline unsigned address_in_block(unsigned address, int) { return address; }
-__device__ inline void send(unsigned, const Four &, unsigned) {}
+__device__ inline void send(unsigned, const Channels &, unsigned) {}
 __device__ inline void expect(unsigned, int) {}
 __device__ inline void wait_for(unsigned, int) {}
 #endif
@@ -125,7 +125,7 @@ struct Cluster {
   __device__ void make_nothing() const {
     if (threadIdx.x == 0) send_to_all(barriers + 16, {});
   }
-  __device__ void send_to_all(unsigned address, const Four &x) const {
+  __device__ void send_to_all(unsigned address, const Channels &x) const {
 #pragma unroll 1
     for (int to = 0; to < blocks; ++to)
       send(address_in_block(address, to), x, address_in_block(barrier(), to));
@@ -147,7 +147,7 @@ __device__ inline void each_four(const Cluster &cluster, int columns, Body body)
 }
 
 __device__ inline void put(const Cluster &cluster, const Operand &x, int row, int column,
-                           const Four &y) {
+                           const Channels &y) {
   cluster.send_to_all(shared_address(x.at(row, column)), y);
 }
 
@@ -163,12 +163,12 @@ struct ScaledFragment {
       const float2 a = x[half], b = x[half + 2];
       float largest = fmaxf(fmaxf(fabsf(a.x), fabsf(a.y)), fmaxf(fabsf(b.x), fabsf(b.y)));
       for (int step = 1; step < 4; step *= 2)
-        largest = fmaxf(largest, __shfl_xor_sync(kWarp, largest, step));
+        largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, step));
       const int exponent = scale_exponent(__float_as_uint(largest));
       const float scale = power_of_two(exponent);
       inverse_scale[half] = power_of_two(-exponent);
       uint2 h, l;
-      split(Four{{a.x, a.y, b.x, b.y}} * scale, h, l);
+      split(Channels{a.x, a.y, b.x, b.y} * scale, h, l);
       high.x[half] = h.x, high.x[half + 2] = h.y;
       low.x[half] = l.x, low.x[half + 2] = l.y;
     }
@@ -185,7 +185,7 @@ struct PartOfInputs {
   int block_stride, first, steps;
   uint4 b[kAhead][2 * Blocks];
   float sum[Axes][2 * Blocks][4];
-  Four bias[Blocks];  ///< of the columns that the thread finishes
+  Channels bias[Blocks];  ///< of the columns that the thread finishes
 
   /// Reads the first weights, and the bias.
   __device__ PartOfInputs(const SplitLayer &layer, int strip, int strips, int steps)
@@ -197,7 +197,7 @@ struct PartOfInputs {
     const int channel = 16 * strip + thread_index() % 4 * 4;
 #pragma unroll
     for (int n = 0; n < Blocks; ++n)
-      bias[n] = layer.bias ? load(layer.bias + n * 16 * strips + channel) : Four{};
+      bias[n] = layer.bias ? load(layer.bias + n * 16 * strips + channel) : Channels{};
 #pragma unroll
     for (int s = 0; s < kAhead; ++s) read_ahead(first + s * kStride, b[s]);
   }
@@ -218,10 +218,10 @@ struct PartOfInputs {
   }
 
   /// Sums for a lane's four neighbouring columns of its row t of two.
-  __device__ Four four(int axis, int block, int t) const {
+  __device__ Channels four(int axis, int block, int t) const {
     const auto &tile = sum[axis];
-    return {{tile[2 * block][2 * t], tile[2 * block][2 * t + 1], tile[2 * block + 1][2 * t],
-             tile[2 * block + 1][2 * t + 1]}};
+    return {tile[2 * block][2 * t], tile[2 * block][2 * t + 1], tile[2 * block + 1][2 * t],
+            tile[2 * block + 1][2 * t + 1]};
   }
 
  private:
@@ -289,7 +289,7 @@ __device__ inline void product(const Cluster &cluster, const SplitLayer &layer, 
             part.four(i / (2 * Blocks), i / 2 % Blocks, i % 2));
     __syncthreads();
     cluster.each_four_of_strip(strip, [&](int row, int channel, int i) {
-      Four y[Axes][Blocks] = {};
+      Channels y[Axes][Blocks] = {};
 #pragma unroll
       for (int p = 0; p < Part::kStride; ++p)
 #pragma unroll
@@ -297,7 +297,7 @@ __device__ inline void product(const Cluster &cluster, const SplitLayer &layer, 
           y[n / Blocks][n % Blocks] += load(sums(p, n / Blocks, n % Blocks) + 4 * i);
 #pragma unroll
       for (int n = 0; n < Axes * Blocks; ++n) {
-        Four &sum = y[n / Blocks][n % Blocks];
+        Channels &sum = y[n / Blocks][n % Blocks];
         sum = sum * layer.inverse_scale + part.bias[n % Blocks];
       }
       finish(row, channel, y);

@@ -28,7 +28,7 @@ struct Tile {
 
 /// Vectors V and W, or their adjoints, of four channels: [3][2][C].
 struct Mixed {
-  Four V[3], W[3];
+  Channels V[3], W[3];
 
   static __device__ Mixed read(int C, const float *mixed) {
     Mixed x;
@@ -39,8 +39,8 @@ struct Mixed {
 };
 
 /// s and v of four channels.
-__device__ inline Features<Four> load_features(int C, const float *p) {
-  Features<Four> x;
+__device__ inline Features<Channels> load_features(int C, const float *p) {
+  Features<Channels> x;
   x.s = load(p);
   load3(C, p + C, x.v);
   return x;
@@ -67,13 +67,13 @@ __device__ inline void update(const Tile<Team> &tile, const UpdateLayers &layers
   const int C = tile.C;
   const Operand v = tile.in_large(C), s_n = tile.in_small(2 * C), q = scalar_product(tile);
   each_four(tile.team, C, [&](int row, int f) {
-    const Features<Four> x = load_features(C, features + 4 * C * tile.row(row) + f);
+    const Features<Channels> x = load_features(C, features + 4 * C * tile.row(row) + f);
     put(tile.team, s_n, row, f, x.s);
     for (int c = 0; c < 3; ++c) put(tile.team, v, c * M + row, f, x.v[c]);
   });
   tile.team.also(C);  // s
-  product<3, 1, 2>(tile.team, layers.mix, C, v, [&](int row, int f, const Four(&y)[3][2]) {
-    const Four V[3] = {y[0][0], y[1][0], y[2][0]}, W[3] = {y[0][1], y[1][1], y[2][1]};
+  product<3, 1, 2>(tile.team, layers.mix, C, v, [&](int row, int f, const Channels(&y)[3][2]) {
+    const Channels V[3] = {y[0][0], y[1][0], y[2][0]}, W[3] = {y[0][1], y[1][1], y[2][1]};
     store(q.at(row, f), dot(V, W));
     put(tile.team, s_n, row, C + f, square_root(squared_norm(V, tile.epsilon)));
     if (row >= tile.atoms) return;
@@ -84,20 +84,20 @@ __device__ inline void update(const Tile<Team> &tile, const UpdateLayers &layers
   const Operand hidden = tile.in_large(C), s = tile.in_small(C);
   tile.team.also(-C);
   product<1, Tile<Team>::kFragments, 1>(tile.team, layers.upd0, C, s_n,
-                                        [&](int row, int f, const Four(&y)[1][1]) {
-                                          Four slope;
+                                        [&](int row, int f, const Channels(&y)[1][1]) {
+                                          Channels slope;
                                           put(tile.team, hidden, row, f, silu(y[0][0], slope));
                                           if (row < tile.atoms)
                                             store(kept.hidden_slope + C * row + f, slope);
                                         });
   product<1, Tile<Team>::kFragments, Last ? 2 : 3>(
-      tile.team, layers.upd1, C, hidden, [&](int row, int f, const Four(&y)[1][Last ? 2 : 3]) {
+      tile.team, layers.upd1, C, hidden, [&](int row, int f, const Channels(&y)[1][Last ? 2 : 3]) {
         const int at = tile.row(row);
-        Features<Four> x = {load(features + 4 * C * at + f), {}};
-        Gates<Four> a = {y[0][0], y[0][1], {}};
+        Features<Channels> x = {load(features + 4 * C * at + f), {}};
+        Gates<Channels> a = {y[0][0], y[0][1], {}};
         update_scalar(a, load(q.at(row, f)), x);
         if constexpr (!Last) {
-          Four W[3];
+          Channels W[3];
           load3(2 * C, kept.mixed + 6 * C * at + C + f, W);
           load3(C, features + 4 * C * at + C + f, x.v);
           a.v = y[0][2];
@@ -121,7 +121,7 @@ __device__ inline void update_adjoint(const Tile<Team> &tile, const UpdateAdjoin
                                       const UpdateKept &kept, const Operand &gates_bar, float *h) {
   constexpr int M = Team::kRows;
   const int C = tile.C;
-  const auto load_h = [&](int at) -> Features<Four> {
+  const auto load_h = [&](int at) -> Features<Channels> {
     if constexpr (Last) return {load(h + at), {}};
     return load_features(C, h + at);
   };
@@ -130,25 +130,25 @@ __device__ inline void update_adjoint(const Tile<Team> &tile, const UpdateAdjoin
   each_four(tile.team, C, [&](int row, int f) {
     const int at = tile.row(row);
     const Mixed mixed = Mixed::read(C, kept.mixed + 6 * C * at + f);
-    const Gates<Four> bar = update_adjoint_gates(mixed.V, mixed.W, load_h(4 * C * at + f));
+    const Gates<Channels> bar = update_adjoint_gates(mixed.V, mixed.W, load_h(4 * C * at + f));
     put(tile.team, gates_bar, row, f, bar.s);
     put(tile.team, gates_bar, row, C + f, bar.sv);
     if constexpr (!Last) put(tile.team, gates_bar, row, 2 * C + f, bar.v);
   });
   product<1, Tile<Team>::kFragments, 1>(
-      tile.team, layers.upd1, C, gates_bar, [&](int row, int f, const Four(&y)[1][1]) {
+      tile.team, layers.upd1, C, gates_bar, [&](int row, int f, const Channels(&y)[1][1]) {
         put(tile.team, hidden_bar, row, f,
             y[0][0] * load(kept.hidden_slope + C * tile.row(row) + f));
       });
   const Operand mixed_bar = tile.in_large(2 * C);
   product<1, Tile<Team>::kFragments, 2>(
-      tile.team, layers.upd0, C, hidden_bar, [&](int row, int f, const Four(&y)[1][2]) {
+      tile.team, layers.upd0, C, hidden_bar, [&](int row, int f, const Channels(&y)[1][2]) {
         const int at = tile.row(row);
         const Mixed mixed = Mixed::read(C, kept.mixed + 6 * C * at + f);
-        const Features<Four> x_bar = load_h(4 * C * at + f);
-        Gates<Four> a = {{}, load(kept.gates + 2 * C * at + f), {}};
+        const Features<Channels> x_bar = load_h(4 * C * at + f);
+        Gates<Channels> a = {{}, load(kept.gates + 2 * C * at + f), {}};
         if constexpr (!Last) a.v = load(kept.gates + 2 * C * at + C + f);
-        const Four n_bar_over_n = over_root(y[0][1], squared_norm(mixed.V, tile.epsilon));
+        const Channels n_bar_over_n = over_root(y[0][1], squared_norm(mixed.V, tile.epsilon));
         Mixed bar;
         update_adjoint_mix(a, mixed.V, mixed.W, n_bar_over_n, x_bar, bar.V, bar.W);
         for (int c = 0; c < 3; ++c) {
@@ -158,7 +158,7 @@ __device__ inline void update_adjoint(const Tile<Team> &tile, const UpdateAdjoin
         if (row < tile.atoms) store(h + 4 * C * row + f, x_bar.s + y[0][0]);
       });
   product<3, Tile<Team>::kFragments, 1>(tile.team, layers.mix, C, mixed_bar,
-                                        [&](int row, int f, const Four(&y)[3][1]) {
+                                        [&](int row, int f, const Channels(&y)[3][1]) {
                                           if (row >= tile.atoms) return;
                                           for (int c = 0; c < 3; ++c) {
                                             float *v_bar = h + 4 * C * row + (1 + c) * C + f;
@@ -174,14 +174,14 @@ __device__ inline void make_senders(const Tile<Team> &tile, const PhiLayers &lay
   const int C = tile.C;
   const Operand s = tile.in_small(C), hidden = tile.in_large(C);
   product<1, Tile<Team>::kFragments, 1>(tile.team, layers.phi0, C, s,
-                                        [&](int row, int f, const Four(&y)[1][1]) {
-                                          Four slope;
+                                        [&](int row, int f, const Channels(&y)[1][1]) {
+                                          Channels slope;
                                           put(tile.team, hidden, row, f, silu(y[0][0], slope));
                                           if (row < tile.atoms)
                                             stream(kept.phi_slope + C * row + f, slope);
                                         });
   product<1, Tile<Team>::kFragments, 3>(
-      tile.team, layers.phi1, C, hidden, [&](int row, int f, const Four(&y)[1][3]) {
+      tile.team, layers.phi1, C, hidden, [&](int row, int f, const Channels(&y)[1][3]) {
         if (row >= tile.atoms) return;
         float *sender = senders + 5 * C * row + f;
         stream(sender, y[0][0]);
@@ -203,7 +203,7 @@ __device__ inline void make_senders_adjoint(const Tile<Team> &tile, const PhiAdj
   each_four(tile.team, C, [&](int row, int f) {
     const int at = tile.row(row);
     const float *bar = sender_bar + 5 * C * at + f;
-    Four v[3], p_bar[3], v_bar[3];
+    Channels v[3], p_bar[3], v_bar[3];
     load3(C, state + 4 * C * at + C + f, v);
     load3(C, bar + 2 * C, p_bar);
     load3(C, features_bar + 4 * C * at + C + f, v_bar);
@@ -214,11 +214,11 @@ __device__ inline void make_senders_adjoint(const Tile<Team> &tile, const PhiAdj
     if (row < tile.atoms) store3(C, h + 4 * C * row + C + f, v_bar);
   });
   product<1, Tile<Team>::kFragments, 1>(
-      tile.team, layers.phi1, C, x_bar, [&](int row, int f, const Four(&y)[1][1]) {
+      tile.team, layers.phi1, C, x_bar, [&](int row, int f, const Channels(&y)[1][1]) {
         put(tile.team, hidden_bar, row, f, y[0][0] * load(kept.phi_slope + C * tile.row(row) + f));
       });
   product<1, Tile<Team>::kFragments, 1>(
-      tile.team, layers.phi0, C, hidden_bar, [&](int row, int f, const Four(&y)[1][1]) {
+      tile.team, layers.phi0, C, hidden_bar, [&](int row, int f, const Channels(&y)[1][1]) {
         if (row < tile.atoms)
           store(h + 4 * C * row + f, load(features_bar + 4 * C * row + f) + y[0][0]);
       });
@@ -242,11 +242,11 @@ __device__ inline Operand behind_read_out(const Tile<Team> &tile, const ReadOutL
   return {tile.large + tile.M * offset, tile.large_scale, 2 * tile.C};
 }
 
-/// Four weights of the last sum: its adjoint.
-__device__ inline Four last_weights(const ReadOutLayers &read_out, int f) {
-  Four w;
-  for (int i = 0; i < 4; ++i) w.x[i] = static_cast<float>(read_out.weights[f + i]);
-  return w;
+/// Channels weights of the last sum: its adjoint.
+__device__ inline Channels last_weights(const ReadOutLayers &read_out, int f) {
+  const double *w = read_out.weights + f;
+  return {static_cast<float>(w[0]), static_cast<float>(w[1]), static_cast<float>(w[2]),
+          static_cast<float>(w[3])};
 }
 
 /// Energies, weighted sums of x. One warp sums a row, always in the same order.
@@ -259,10 +259,14 @@ __device__ inline void sum_energies(const Tile<Team> &tile, const ReadOutLayers 
     double sum = 0;
 #pragma unroll 1
     for (int f = 4 * lane; f < x.width; f += 128) {
-      const Four y = load(x.at(row, f));
-      for (int i = 0; i < 4; ++i) sum += read_out.weights[f + i] * y.x[i];
+      const Channels y = load(x.at(row, f));
+      const double *w = read_out.weights + f;
+      sum += w[0] * y.x;
+      sum += w[1] * y.y;
+      sum += w[2] * y.z;
+      sum += w[3] * y.w;
     }
-    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(kWarp, sum, step);
+    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(kAllLanes, sum, step);
     if (lane == 0) energies[row] = sum + read_out.bias;
   }
 }
@@ -273,7 +277,7 @@ template <class Team>
 __device__ inline void read_out_and_adjoint(const Tile<Team> &tile, const ReadOutLayers &read_out,
                                             double *energies, float *h) {
   const int C = tile.C, last = read_out.hidden - 1;
-  const auto store_s_bar = [&](int row, int f, const Four &s_bar) {
+  const auto store_s_bar = [&](int row, int f, const Channels &s_bar) {
     if (row < tile.atoms) store(h + 4 * C * row + f, s_bar);
   };
   Operand x = tile.in_small(C);
@@ -281,16 +285,17 @@ __device__ inline void read_out_and_adjoint(const Tile<Team> &tile, const ReadOu
   for (int k = 0; k <= last; ++k) {
     const Operand y = read_out_rows(tile, read_out, k, false),
                   y_bar = read_out_rows(tile, read_out, k, true);
-    product<1, Tile<Team>::kFragments, 1>(
-        tile.team, read_out.forward[k], y.width, x, [&](int row, int f, const Four(&sum)[1][1]) {
-          Four slope;
-          put(tile.team, y, row, f, silu(sum[0][0], slope));
-          if (k < last) {
-            store(y_bar.at(row, f), slope);
-          } else {
-            put(tile.team, y_bar, row, f, slope * last_weights(read_out, f));
-          }
-        });
+    product<1, Tile<Team>::kFragments, 1>(tile.team, read_out.forward[k], y.width, x,
+                                          [&](int row, int f, const Channels(&sum)[1][1]) {
+                                            Channels slope;
+                                            put(tile.team, y, row, f, silu(sum[0][0], slope));
+                                            if (k < last) {
+                                              store(y_bar.at(row, f), slope);
+                                            } else {
+                                              put(tile.team, y_bar, row, f,
+                                                  slope * last_weights(read_out, f));
+                                            }
+                                          });
     x = y;
   }
   if (last >= 0) tile.team.also(x.width);
@@ -299,7 +304,7 @@ __device__ inline void read_out_and_adjoint(const Tile<Team> &tile, const ReadOu
     const Operand x_bar = read_out_rows(tile, read_out, k - 1, true);
     product<1, Tile<Team>::kFragments, 1>(
         tile.team, read_out.adjoint[k], x_bar.width, read_out_rows(tile, read_out, k, true),
-        [&](int row, int f, const Four(&y)[1][1]) {
+        [&](int row, int f, const Channels(&y)[1][1]) {
           put(tile.team, x_bar, row, f, y[0][0] * load(x_bar.at(row, f)));
         });
   }
@@ -310,7 +315,7 @@ __device__ inline void read_out_and_adjoint(const Tile<Team> &tile, const ReadOu
   } else {
     product<1, Tile<Team>::kFragments, 1>(
         tile.team, read_out.adjoint[0], C, read_out_rows(tile, read_out, 0, true),
-        [&](int row, int f, const Four(&y)[1][1]) { store_s_bar(row, f, y[0][0]); });
+        [&](int row, int f, const Channels(&y)[1][1]) { store_s_bar(row, f, y[0][0]); });
   }
   sum_energies(tile, read_out, x, energies);
 }

@@ -165,12 +165,12 @@ void dense_pair_kernel(const __grid_constant__ DensePair p) {
   const Operand x = tile.in_large(width);
   each_four(tile.team, width, [&](int row, int f) {
     const std::size_t at = (std::size_t(first + tile.row(row)) * 4 + component) * p.from + f;
-    put(tile.team, x, row, f, f < layer.inputs ? load(p.x + at) : Four{});
+    put(tile.team, x, row, f, f < layer.inputs ? load(p.x + at) : Channels{});
   });
   product<1, Tile<Team>::kFragments, 1>(
-      tile.team, layer, layer.outputs, x, [&](int row, int f, const Four(&y)[1][1]) {
+      tile.team, layer, layer.outputs, x, [&](int row, int f, const Channels(&y)[1][1]) {
         if (row >= tile.atoms) return;
-        Four sum = y[0][0];
+        Channels sum = y[0][0];
         if (component == 0 && p.table)
           sum += load(p.table + std::size_t(p.element[first + row]) * layer.outputs + f);
         store(p.y + (std::size_t(first + row) * 4 + component) * p.to + f, sum);

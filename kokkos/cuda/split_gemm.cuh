@@ -9,12 +9,10 @@
 
 #include <cuda_fp16.h>
 
-#include "four.cuh"
+#include "warp.cuh"
 #include "painn_tiles.h"
 
 namespace mlff::cuda {
-
-constexpr unsigned kWarp = 0xffffffff;
 
 /// Warps of a block whose tile has M rows: every 32 rows have eight.
 template <int M>
@@ -59,12 +57,12 @@ __device__ inline float power_of_two(int exponent) {
 __device__ inline unsigned bits(half2 x) { return reinterpret_cast<const unsigned &>(x); }
 
 /// Splits four scaled numbers.
-__device__ inline void split(const Four &x, uint2 &high, uint2 &low) {
-  const half2 h[2] = {__floats2half2_rn(x.x[0], x.x[1]), __floats2half2_rn(x.x[2], x.x[3])};
+__device__ inline void split(const Channels &x, uint2 &high, uint2 &low) {
+  const half2 h[2] = {__floats2half2_rn(x.x, x.y), __floats2half2_rn(x.z, x.w)};
   const float2 a = __half22float2(h[0]), b = __half22float2(h[1]);
   high = {bits(h[0]), bits(h[1])};
-  low = {bits(__floats2half2_rn(x.x[0] - a.x, x.x[1] - a.y)),
-         bits(__floats2half2_rn(x.x[2] - b.x, x.x[3] - b.y))};
+  low = {bits(__floats2half2_rn(x.x - a.x, x.y - a.y)),
+         bits(__floats2half2_rn(x.z - b.x, x.w - b.y))};
 }
 
 /// Scales and splits a row that this warp has made.
@@ -73,10 +71,11 @@ __device__ inline void split_row(const Operand &x, int row) {
   unsigned largest = 0;
 #pragma unroll 1
   for (int column = 4 * lane; column < x.width; column += 128) {
-    const Four y = load(x.at(row, column));
-    for (int i = 0; i < 4; ++i) largest = max(largest, __float_as_uint(y.x[i]) & 0x7fffffff);
+    const Channels y = load(x.at(row, column));
+    for (const float a : {y.x, y.y, y.z, y.w})
+      largest = max(largest, __float_as_uint(a) & 0x7fffffff);
   }
-  const int exponent = scale_exponent(__reduce_max_sync(kWarp, largest));
+  const int exponent = scale_exponent(__reduce_max_sync(kAllLanes, largest));
   const float scale = power_of_two(exponent);
   if (lane == 0) x.inverse_scale[row] = power_of_two(-exponent);
 #pragma unroll 1
@@ -260,7 +259,7 @@ __device__ inline void each_four(const OneBlock<M> &, int columns, Body body) {
 /// Makes four numbers of an operand of products.
 template <int M>
 __device__ inline void put(const OneBlock<M> &, const Operand &x, int row, int column,
-                           const Four &y) {
+                           const Channels &y) {
   store(x.at(row, column), y);
 }
 
@@ -272,8 +271,8 @@ __device__ inline void await(const OneBlock<M> &, const Operand &) {
 
 /// y = x W^T + bias for a tile of M rows, or M rows for each axis. The outputs are `Blocks` blocks
 /// of `channels`; finish(row, channel, y) gets four channels of every axis and block at a time as
-/// Four y[Axes][Blocks]. `Tiles` fragments of 16 rows share a warp's weights. x is split, once all
-/// threads have made it: it is lost.
+/// Channels y[Axes][Blocks]. `Tiles` fragments of 16 rows share a warp's weights. x is split, once
+/// all threads have made it: it is lost.
 template <int Axes, int Tiles, int Blocks, int M, class Finish>
 __device__ inline void product(const OneBlock<M> &, const SplitLayer &layer, int channels,
                                const Operand &x, Finish finish) {
@@ -291,15 +290,15 @@ __device__ inline void product(const OneBlock<M> &, const SplitLayer &layer, int
 #pragma unroll
     for (int t = 0; t < 2 * Tiles; ++t) {
       const int row = top_row + 8 * t;
-      Four y[Axes][Blocks];
+      Channels y[Axes][Blocks];
 #pragma unroll
       for (int a = 0; a < Axes; ++a) {
         const float scale = x.inverse_scale[a * M + row] * layer.inverse_scale;
 #pragma unroll
         for (int b = 0; b < Blocks; ++b) {
           const auto &sum = part.sum[a * Tiles + t / 2];
-          y[a][b] = Four{{sum[2 * b][t % 2 * 2], sum[2 * b][t % 2 * 2 + 1],
-                          sum[2 * b + 1][t % 2 * 2], sum[2 * b + 1][t % 2 * 2 + 1]}} *
+          y[a][b] = Channels{sum[2 * b][t % 2 * 2], sum[2 * b][t % 2 * 2 + 1],
+                             sum[2 * b + 1][t % 2 * 2], sum[2 * b + 1][t % 2 * 2 + 1]} *
                     scale;
           if (layer.bias) y[a][b] += load(layer.bias + b * 16 * strips + channel);
         }
