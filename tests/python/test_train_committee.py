@@ -36,7 +36,7 @@ def mixed_frames(seed=0):
     rng = np.random.default_rng(seed)
     counts = np.array([3, 30, 1, 12, 9, 1, 17])
     cells = np.zeros((7, 3, 3))
-    cells[[1, 3, 5]] = CELL, 0.7 * CELL, 0.4 * CELL
+    cells[[1, 3, 5, 6]] = CELL, 0.7 * CELL, 0.4 * CELL, 2.5 * CELL  # the last needs no image
     n = counts.sum()
     return Frames(
         counts,

@@ -48,10 +48,12 @@ class Committee:
         energies: list[list[np.ndarray]] = [[] for _ in self.networks]
         forces: list[list[np.ndarray]] = [[] for _ in self.networks]
         to = {"device": self.device, "dtype": torch.float32}
+        known: np.ndarray | None = None
         for k, (network, potential) in enumerate(zip(self.networks, self.potentials)):
-            offsets = potential.tensor("atomic_energies")
-            if k == 0 or not np.array_equal(offsets, data_offsets):
-                data, data_offsets = Data(frames, self.elements, offsets, self.cutoff, **to), offsets
+            atomic_energies = potential.tensor("atomic_energies")
+            if known is None or not np.array_equal(atomic_energies, known):
+                known = atomic_energies  # mostly the same for all members
+                data = Data(frames, self.elements, known, self.cutoff, **to)
             for batch in data.batches(np.arange(len(frames)), EDGES[self.device.type]):
                 atoms, force, _ = energies_and_forces(network, *batch.graph())
                 energy = torch.zeros_like(batch.energies).index_add(

@@ -19,9 +19,14 @@ def images(cell: np.ndarray, cutoff: float) -> tuple[int, int, int]:
     zeros is not periodic."""
     if not cell.any():
         return (0, 0, 0)
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(cell.astype(np.float64)), axis=0)
+    heights = 1.0 / np.linalg.norm(_inverse(cell), axis=0)
     a, b, c = (int(n) for n in np.floor(cutoff / heights + 0.5))
     return a, b, c
+
+
+def _inverse(cell: np.ndarray) -> np.ndarray:
+    """Inverse of a cell; zeros where it is not periodic."""
+    return np.linalg.inv(cell.astype(np.float64)) if cell.any() else np.zeros((3, 3))
 
 
 def find_edges(
@@ -75,7 +80,8 @@ def _search(
     difference = x[:, None, :, :] - x[:, :, None, :]  # [S, i, j, 3]
     turns = torch.zeros_like(difference)
     if cells.any():
-        turns = -torch.round(torch.einsum("sijk,skl->sijl", difference, torch.linalg.inv(cell)))
+        inverse = torch.as_tensor(np.array([_inverse(c) for c in cells])).to(**to)
+        turns = -torch.round(torch.einsum("sijk,skl->sijl", difference, inverse))
     ranges = [torch.arange(-n, n + 1, **to) for n in reach]
     image = torch.cartesian_prod(*ranges)  # [R, 3]
     shift = torch.einsum("sijrk,skl->sijrl", turns[:, :, :, None, :] + image, cell)
