@@ -3,7 +3,8 @@
 The library alone, whole MD steps in LAMMPS with KOKKOS, PyTorch in all its modes, and SNAP/kk and
 LJ/kk in the same LAMMPS. Nothing is timed whose energy and forces are wrong. What is missing on the
 machine is left out, and the output says so. gpu.json is written anew after each measurement, so
-that a run that was cut short leaves what it has. bench/README.md says what the columns mean.
+that a run that was cut short leaves what it has; --resume goes on from there. bench/README.md says
+what the columns mean.
 """
 
 from __future__ import annotations
@@ -101,6 +102,15 @@ def quick_plan() -> Plan:
     )
 
 
+def library_case(title: str) -> dict[str, str]:
+    names = ("architecture", "system", "precision", "filters", "kernels")
+    return dict(zip(names, title.split("/"), strict=True))
+
+
+def pytorch_case(title: str) -> dict[str, str]:
+    return dict(zip(("architecture", "system", "mode"), title.split("/"), strict=True))
+
+
 class Session:
     """One run of everything."""
 
@@ -145,6 +155,25 @@ class Session:
         self.results[part].append(row)
         self.save()
 
+    def resume(self) -> None:
+        """Takes over what an earlier run on this machine has measured."""
+        path = self.output / "gpu.json"
+        if not path.exists():
+            return
+        found, machine = json.loads(path.read_text()), self.results["machine"]
+        for key in ("GPU", "driver", "commit"):
+            if found["machine"].get(key) != machine.get(key):
+                raise click.ClickException(
+                    f"{path} is of {key} {found['machine'].get(key)!r}, and this is"
+                    f" {machine.get(key)!r}; leave out --resume to begin anew"
+                )
+        self.results |= {part: found[part] for part in ("machine", "library", "lammps", "pytorch")}
+        self.begin -= 60 * found["minutes"]
+
+    def known(self, part: str, **case: str) -> bool:
+        """Whether a case was measured before."""
+        return any(case.items() <= row.items() for row in self.results[part])
+
     def late(self, what: str) -> bool:
         """Whether the time is up; then `what` is left out."""
         if time.time() < self.deadline:
@@ -158,7 +187,7 @@ class Session:
         worker = self.start_library()
         for title in self.plan.library:
             self.progress.set_description(title)
-            if self.late(f"library {title}"):
+            if self.known("library", **library_case(title)) or self.late(f"library {title}"):
                 continue
             try:
                 self.add_library(title, worker.ask(title))
@@ -177,9 +206,8 @@ class Session:
         if "error" in answer:
             self.skip(f"library {title}", answer["error"])
             return False
-        names = ("architecture", "system", "precision", "filters", "kernels")
         answer.pop("case")
-        self.add("library", dict(zip(names, title.split("/"))) | answer)
+        self.add("library", library_case(title) | answer)
         return True
 
     # -------------------------------------------------------------------------------- LAMMPS
@@ -192,6 +220,8 @@ class Session:
 
     def run_lammps(self, case: Case) -> bool:
         what = f"LAMMPS {case.title}"
+        if self.known("lammps", **asdict(case)):
+            return True
         if self.late(what):
             return False
         timeout = max(10.0, min(300.0, self.deadline + 30.0 - time.time()))
@@ -228,8 +258,13 @@ class Session:
                 pass
             worker.close()
 
+        wanted = [
+            system
+            for system in self.plan.compiled
+            if not self.known("pytorch", **pytorch_case(f"{system}/compile"))
+        ]
         with ThreadPoolExecutor(max_workers=max(1, (os.cpu_count() or 2) - 2)) as pool:
-            list(pool.map(compile_one, self.plan.compiled))
+            list(pool.map(compile_one, wanted))
 
     def measure_pytorch(self) -> None:
         if not self.torch_python:
@@ -241,7 +276,7 @@ class Session:
                     continue
                 title = f"{system}/{mode}"
                 self.progress.set_description(title)
-                if self.late(f"PyTorch {title}"):
+                if self.known("pytorch", **pytorch_case(title)) or self.late(f"PyTorch {title}"):
                     continue
                 try:
                     self.add_pytorch(title, worker.ask(title), worker)
@@ -257,10 +292,8 @@ class Session:
         if "error" in answer:
             self.skip(f"PyTorch {title}", answer["error"].splitlines()[0].split(". ")[0][:300])
             return
-        architecture, system, mode = title.split("/")
         answer.pop("case")
-        row = {"architecture": architecture, "system": system, "mode": mode}
-        self.add("pytorch", row | answer)
+        self.add("pytorch", pytorch_case(title) | answer)
 
     # ------------------------------------------------------------------------- the largest box
 
@@ -289,6 +322,8 @@ class Session:
                 return 0
             worker = self.start_library()  # each with all of the memory
             try:
+                if self.known("library", **library_case(title)):
+                    return n
                 if self.add_library(title, worker.ask(title)):
                     return n
             except RuntimeError as error:
@@ -312,9 +347,9 @@ class Session:
         self.save()
         self.measure_library()
         self.measure_lammps()
-        self.measure_largest()
         self.compile_pytorch()
         self.measure_pytorch()
+        self.measure_largest()
         self.progress.close()
         self.save()
         return self.results
@@ -370,6 +405,7 @@ def find_program(given: Path | None, name: str, beside: Path | None = None) -> P
     "--build", "build_folder", type=Path, default=ROOT / "build" / "bench-gpu", help="Build folder."
 )
 @click.option("--minutes", type=float, default=60.0, help="What does not fit is left out.")
+@click.option("--resume", is_flag=True, help="Measure only what gpu.json in the output lacks.")
 @click.option("--commit", default="", help="What was built, where git cannot say.")
 @click.option("--cpu", is_flag=True, help="Without a GPU, to try this program; times mean nothing.")
 @click.option(
@@ -388,6 +424,7 @@ def main(
     output,
     build_folder,
     minutes,
+    resume,
     commit,
     cpu,
     readme,
@@ -422,6 +459,8 @@ def main(
             cpu,
         )
         session.results = {"machine": machine, "plan": asdict(session.plan)} | session.results
+        if resume:
+            session.resume()
         if not programs:
             session.skip("LAMMPS", "lmp or the plugin was not found; see --help")
         if not torch_python:

@@ -96,9 +96,9 @@ void MessagePassing<Real, Sum, Space>::cut_into_ranges() {
 }
 
 template <class Real, class Sum, class Space>
-void MessagePassing<Real, Sum, Space>::prepare(const DeviceAtoms &atoms,
-                                               const DeviceNeighbourList &list) {
-  edges_.build(atoms, list, trouble_);
+void MessagePassing<Real, Sum, Space>::make_room(const DeviceAtoms &atoms,
+                                                 const DeviceNeighbourList &list) {
+  edges_.make_room(atoms, list);
   cut_into_ranges();
   const int local = edges_.local_rows(), rows = edges_.rows();
   std::size_t range = 0;
@@ -294,31 +294,33 @@ void MessagePassing<Real, Sum, Space>::compute(const DeviceAtoms &atoms,
                                                const DeviceNeighbourList &list, DeviceHalo *halo,
                                                DeviceResults &results) {
   trouble_.check(atoms.changed);
+  make_room(atoms, list);
   const auto step = [&] {
-    prepare(atoms, list);
+    edges_.build(atoms, trouble_);
     forward(halo);
     backward(halo);
     add_forces(atoms, results);
   };
-  if (!replay(atoms, list, halo, results, step)) step();
+  if (!replay(atoms, halo, results, step)) step();
   add_results(results);
 }
 
 template <class Real, class Sum, class Space>
 template <class Step>
 bool MessagePassing<Real, Sum, Space>::replay([[maybe_unused]] const DeviceAtoms &atoms,
-                                              [[maybe_unused]] const DeviceNeighbourList &list,
                                               [[maybe_unused]] const DeviceHalo *halo,
                                               [[maybe_unused]] const DeviceResults &results,
                                               [[maybe_unused]] const Step &step) {
 #if defined(MLFF_CUDA)
   if constexpr (has_cuda<Real, Space>()) {
-    if (atoms.changed) graph_.forget();
-    if (atoms.changed || halo || !cuda_ || exact_ || !edges_.has_room() ||
-        edges_.local_rows() > kMostToReplay || edges_.local_rows() == 0)
+    const int rows = edges_.local_rows();
+    if (halo || !cuda_ || exact_ || !edges_.has_room() || rows > kMostToReplay || rows == 0)
       return false;
-    graph_.run(Space().cuda_stream(), cuda::StepGraph::key(atoms, list, results), step);
-    return true;
+    const DeviceNeighbourList &list = edges_.list();
+    return graph_.run(Space().cuda_stream(),
+                      {rows, atoms.positions, list.count, list.neighbours, list.atom_stride,
+                       list.neighbour_stride, results.forces, workspace_bytes()},
+                      step);
   }
 #endif
   return false;

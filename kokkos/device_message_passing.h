@@ -79,15 +79,15 @@ class MessagePassing : public DeviceNetwork {
   Array<double, Space> energy_{"mlff::energy"};        ///< [local] file's unit, without E0
 
  private:
-  void prepare(const DeviceAtoms &atoms, const DeviceNeighbourList &list);
+  void make_room(const DeviceAtoms &atoms, const DeviceNeighbourList &list);
   void cut_into_ranges();
   void forward(DeviceHalo *halo);
   void backward(DeviceHalo *halo);
   void exchange(DeviceHalo *halo, Real *rows, int width);
-  /// Does the step as a CUDA graph, if that is there and pays. The step before has made room.
+  /// Does the step as a CUDA graph, if that is there and pays.
   template <class Step>
-  bool replay(const DeviceAtoms &atoms, const DeviceNeighbourList &list, const DeviceHalo *halo,
-              const DeviceResults &results, const Step &step);
+  bool replay(const DeviceAtoms &atoms, const DeviceHalo *halo, const DeviceResults &results,
+              const Step &step);
   void add_forces(const DeviceAtoms &atoms, DeviceResults &results);
   void sum_row_forces(const ReverseTest<Real> &is_reverse, double scale, double *forces);
   void add_results(DeviceResults &results);

@@ -4,8 +4,6 @@
 
 namespace mlff::device {
 
-namespace {
-
 /// What a kernel needs to visit the neighbours of a row.
 struct Candidates {
   const double *positions;
@@ -35,6 +33,8 @@ struct Candidates {
     return pair;
   }
 };
+
+namespace {
 
 /// Rows of a choice of atoms: row_of_atom[atom(k)] = first + number of those chosen before k.
 template <class Space, class Atom>
@@ -193,22 +193,29 @@ void EdgeList<Real, Space>::reserve(std::size_t edges) {
 }
 
 template <class Real, class Space>
-void EdgeList<Real, Space>::build(const DeviceAtoms &atoms, const DeviceNeighbourList &list,
-                                  const Trouble &trouble) {
+void EdgeList<Real, Space>::make_room(const DeviceAtoms &atoms, const DeviceNeighbourList &list) {
   if (atoms.changed) {
     number_rows(atoms, list);
     if (atoms.tags) sorted_.sort(atoms, list, local_rows_, atom_.data());
   }
+  list_ = atoms.tags ? sorted_.list() : list;
+  if (has_room_) return;
+  count_edges<Space>(local_rows_, candidates(atoms), begin_.data());
+  add_up<Space>(local_rows_, begin_.data());
+  reserve(total());
+}
+
+template <class Real, class Space>
+Candidates EdgeList<Real, Space>::candidates(const DeviceAtoms &atoms) const {
   const double limit = options_.cutoff / options_.length_scale;
-  const Candidates candidates{atoms.positions, atom_.data(), row_of_atom_.data(),
-                              atoms.tags ? sorted_.list() : list, limit * limit};
-  if (!has_room_) {
-    count_edges<Space>(local_rows_, candidates, begin_.data());
-    add_up<Space>(local_rows_, begin_.data());
-    reserve(total());
-  }
-  place_edges<Real, Space>(local_rows_, candidates, options_, trouble.reporter(), begin_.data(),
-                           end_.data(), neighbour_.data(), interval_.data(), edge_.data());
+  return {atoms.positions, atom_.data(), row_of_atom_.data(), list_, limit * limit};
+}
+
+template <class Real, class Space>
+void EdgeList<Real, Space>::build(const DeviceAtoms &atoms, const Trouble &trouble) {
+  place_edges<Real, Space>(local_rows_, candidates(atoms), options_, trouble.reporter(),
+                           begin_.data(), end_.data(), neighbour_.data(), interval_.data(),
+                           edge_.data());
 }
 
 template <class Real, class Space>

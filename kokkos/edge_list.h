@@ -10,6 +10,8 @@
 
 namespace mlff::device {
 
+struct Candidates;
+
 /// Rows are numbered where atoms or neighbour lists change, edges are measured each step.
 template <class Real, class Space>
 class EdgeList {
@@ -26,18 +28,21 @@ class EdgeList {
   EdgeList() = default;
   explicit EdgeList(const Options &options) : options_(options) {}
 
-  /// Builds rows and edges. It waits for the device where something changed; in each step only
-  /// where rows are compact, or candidates too many to have room for all of them.
-  void build(const DeviceAtoms &atoms, const DeviceNeighbourList &list, const Trouble &trouble);
+  /// Numbers rows and makes room for edges. It waits for the device where something changed; in
+  /// each step only where rows are compact, or candidates too many to have room for all of them.
+  void make_room(const DeviceAtoms &atoms, const DeviceNeighbourList &list);
+  /// Measures the edges, for which there is room.
+  void build(const DeviceAtoms &atoms, const Trouble &trouble);
 
   int local_rows() const { return local_rows_; }
   int rows() const { return rows_; }
   const int *atom_of_row() const { return atom_.data(); }
   const int *row_of_atom() const { return row_of_atom_.data(); }
   Edges<Real> view() const;
-  /// Whether there is room for all candidates: then nothing waits for the device or makes room
-  /// before something changes.
+  /// Whether there is room for all candidates, until something changes.
   bool has_room() const { return has_room_; }
+  /// Where candidates are looked up.
+  const DeviceNeighbourList &list() const { return list_; }
   /// Room there is for edges: no less than there are.
   std::size_t capacity() const { return capacity_; }
   /// Offsets [local_rows + 1], those of the edges if rows are compact; waits for the device.
@@ -47,6 +52,7 @@ class EdgeList {
 
  private:
   void number_rows(const DeviceAtoms &atoms, const DeviceNeighbourList &list);
+  Candidates candidates(const DeviceAtoms &atoms) const;
   void reserve(std::size_t edges);
   /// What begin_ ends with once it is added up; waits for the device.
   int total() const;
@@ -60,7 +66,8 @@ class EdgeList {
   std::size_t capacity_ = 0;
   Array<int, Space> atom_{"mlff::atom_of_row"}, element_{"mlff::element_of_row"};
   Array<int, Space> row_of_atom_{"mlff::row_of_atom"};
-  SortedList<Space> sorted_;  ///< the list, if atoms have tags
+  SortedList<Space> sorted_;  ///< if atoms have tags
+  DeviceNeighbourList list_;
   Array<int, Space> begin_{"mlff::edges::begin"}, end_{"mlff::edges::end"};
   Array<int, Space> neighbour_{"mlff::edges::neighbour"};
   Array<int, Space> interval_{"mlff::edges::interval"};

@@ -20,28 +20,40 @@ class StepGraph {
     if (graph_) cudaGraphExecDestroy(graph_);
   }
 
-  /// The arrays that a step's kernels work on.
-  using Key = std::tuple<int, int, const double *, const int *, const int *, const int *,
-                         const int *, std::size_t, std::size_t, double *>;
-  static Key key(const DeviceAtoms &atoms, const DeviceNeighbourList &list,
-                 const DeviceResults &results) {
-    return {atoms.local, atoms.total,     atoms.positions,  atoms.types,           list.centre,
-            list.count,  list.neighbours, list.atom_stride, list.neighbour_stride, results.forces};
-  }
+  /// What the arguments of a step's kernels follow from. Work space that has grown lies elsewhere.
+  struct Key {
+    int rows = -1;
+    const double *positions = nullptr;
+    const int *count = nullptr, *neighbours = nullptr;
+    std::size_t atom_stride = 0, neighbour_stride = 0;
+    double *forces = nullptr;
+    std::size_t workspace_bytes = 0;
 
-  /// Does what `step` queues on the stream; it is only called, and recorded, where its kernels or
-  /// their arrays may have changed. It must not wait for the device.
+    bool operator!=(const Key &other) const { return tie() != other.tie(); }
+
+   private:
+    auto tie() const {
+      return std::tie(rows, positions, count, neighbours, atom_stride, neighbour_stride, forces,
+                      workspace_bytes);
+    }
+  };
+
+  /// Does what `step` queues on the stream, which must not wait for the device, or returns false,
+  /// if its kernels' arguments are new: then it is to be done directly, as kernels are loaded when
+  /// they are first used, and recorded when it comes again.
   template <class Step>
-  void run(cudaStream_t stream, const Key &key, const Step &step) {
-    if (!valid_ || key != key_) {
+  bool run(cudaStream_t stream, const Key &key, const Step &step) {
+    if (key != seen_) {
+      seen_ = key;
+      return false;
+    }
+    if (key != recorded_) {
       record(stream, step);
-      key_ = key;
-      valid_ = true;
+      recorded_ = key;
     }
     check(cudaGraphLaunch(graph_, stream));
+    return true;
   }
-  /// What was recorded does not hold any more.
-  void forget() { valid_ = false; }
 
  private:
   template <class Step>
@@ -70,8 +82,7 @@ class StepGraph {
   }
 
   cudaGraphExec_t graph_ = nullptr;
-  Key key_{};
-  bool valid_ = false;
+  Key seen_, recorded_;
 };
 
 }  // namespace mlff::cuda
