@@ -13,7 +13,8 @@ from mlff_student.potential import Potential  # noqa: E402
 from mlff_student.reference import evaluate  # noqa: E402
 from mlff_student.train.config import ConfigError, Split, load_config, parse_config  # noqa: E402
 from mlff_student.train.frames import Frames, split_frames  # noqa: E402
-from mlff_student.train.label import label, tasks  # noqa: E402
+from mlff_student.train.label import label
+from mlff_student.train.plan import tasks  # noqa: E402
 from mlff_student.train.schedule import learning_rate, plateaus, should_stop  # noqa: E402
 
 TOY = {
@@ -78,7 +79,7 @@ def changed(**training):
         ("network.architecture", "schnet", "network.architecture: 'schnet' is not known"),
         ("data.sampling", [{"kind": "md", "frames": 1}], "sampling[0].temperatures: is missing"),
         ("data.sampling", [{"kind": "rattle", "frames": 1}], "data.sampling[0].range: must be"),
-        ("data.molecules", [{"name": "x"}], "data.molecules[0].structure: is missing"),
+        ("data.molecules", [{"name": "x"}], "x: must have either structure or smiles"),
         ("data.file", None, "data.file: must be of type str"),
         ("colour", "red", "colour: unknown key"),
     ],

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -16,7 +18,8 @@ from typing import Any
 
 from .. import strict_yaml
 
-SAMPLERS = ("md", "normal_modes", "rattle", "stretch", "contact")
+SAMPLERS = ("md", "normal_modes", "rattle", "stretch", "contact", "force_field", "cluster", "liquid")
+PARTS = ("", "train", "validation", "test")
 SPLITS = ("frame", "trajectory", "molecule")
 CRITERIA = {"loss": "validation_loss", "force_mae": "force_mae_meV_per_A"}  # names in the history
 
@@ -39,27 +42,40 @@ class Molecule:
     """A structure that sampling starts from."""
 
     name: str
-    structure: (
-        str  # a name in ASE's g2 collection, or a file that ASE reads (relative to the config)
-    )
+    structure: str = ""  # a name in ASE's g2 collection, or a file that ASE reads
+    smiles: str = ""  # instead of a structure: conformers are made with RDKit
     repeats: int = 1  # multiplies the number of frames of every sampler
+    group: str = ""  # class of the molecule in tables of errors
+    part: str = ""  # train | validation | test; default: as `split` deals
+
+    @property
+    def heavy_atoms(self) -> int:
+        """Atoms other than hydrogen, counted in the SMILES."""
+        return len(re.findall(r"Cl|Br|[BCNOPSFI]|[bcnops]", re.sub(r"\[H\]", "", self.smiles)))
 
 
 @dataclass(frozen=True)
 class Sampler:
     """One way to make frames. Which keys count depends on `kind` (see sampling.py)."""
 
-    kind: str  # md | normal_modes | rattle | stretch | contact
-    frames: int  # for each molecule (times its repeats); contact: for each pair of molecules
-    molecules: list[str] = field(default_factory=list)  # default: all
-    temperatures: list[float] = field(default_factory=list)  # K; md, normal_modes
+    kind: str  # one of SAMPLERS
+    frames: int  # for each molecule (times its repeats), pair, cluster or box
+    molecules: list[str] = field(default_factory=list)  # names or groups; default: all
+    heavy_atoms: list[int] = field(default_factory=list)  # only molecules with [fewest, most]
+    temperatures: list[float] = field(default_factory=list)  # K; md, normal_modes, force_field,
+    # cluster, liquid
     timestep: float = 1.0  # fs; md
     friction: float = 0.02  # 1/fs; md
     equilibration: int = 200  # steps before the first frame; md
     spacing: int = 15  # steps from frame to frame; md
     run: int = 40  # frames in one trajectory; md
     range: list[float] = field(default_factory=list)  # rattle: Angstrom; stretch: factors;
-    # contact: closest distances in units of the sum of van der Waals radii
+    # contact: closest distances in units of the sum of van der Waals radii; liquid: g/cm^3
+    count: int = 0  # random pairs (contact; 0: all), clusters or boxes
+    size: list[int] = field(default_factory=list)  # [fewest, most] molecules; cluster, liquid
+    steps: int = 0  # of dynamics with the teacher before a frame is labelled; not md
+    relaxation: int = 0  # steps of relaxation with the teacher before a frame is labelled; not md
+    part: str = ""  # contact, cluster, liquid: train | validation | test
 
 
 @dataclass(frozen=True)
@@ -67,8 +83,10 @@ class Data:
     """Which frames the teacher labels, and where they are kept."""
 
     file: str  # .npz, relative to the config
-    molecules: list[Molecule]
     sampling: list[Sampler]
+    molecules: list[Molecule] = field(default_factory=list)
+    smiles: str = ""  # a file with more molecules: SMILES, name, group and part in each line
+    compact: bool = False  # round what is stored to 1e-5 Angstrom and 1e-3 eV/Angstrom
     relax: float = 0.01  # eV/Angstrom: largest force where relaxation ends; 0: do not relax
     force_limit: float = 30.0  # eV/Angstrom: frames with a larger force are left out
 
@@ -191,6 +209,11 @@ class Config:
         """Where the labelled frames are."""
         return self.folder / self.data.file
 
+    @functools.cached_property
+    def molecules(self) -> list[Molecule]:
+        """The molecules of data.molecules and of the file data.smiles."""
+        return self.data.molecules + _read_smiles(self.folder, self.data.smiles)
+
 
 def load_config(path: str | Path) -> Config:
     """Read and check a configuration file; ConfigError names the file, the key and the reason."""
@@ -267,6 +290,29 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     raise ConfigError(f"{where}: must be of type {kind.__name__}, but is {value!r}")
 
 
+def _read_smiles(folder: Path, name: str) -> list[Molecule]:
+    """Molecules of a file with SMILES, name, group and part (the last two optional) in each line."""
+    if not name:
+        return []
+    try:
+        lines = (folder / name).read_text().splitlines()
+    except OSError as error:
+        raise ConfigError(f"data.smiles: {folder / name} cannot be read: {error.strerror}") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if not 2 <= len(words) <= 4:
+            raise ConfigError(
+                f"data.smiles: {name}, line {number}: {line!r} must be SMILES, name, group and part"
+            )
+        smiles, title, group, part = words + [""] * (4 - len(words))
+        _choice(f"data.smiles: {name}, line {number}", part, PARTS)
+        found.append(Molecule(title, smiles=smiles, group=group, part=part))
+    return found
+
+
 def _check(config: Config) -> None:
     """Values that have the right type and still cannot be used."""
     training, split, network = config.training, config.split, config.network
@@ -297,27 +343,52 @@ def _check(config: Config) -> None:
             f"split: validation and test are {given}; validation must be above zero and both "
             "together below 1"
         )
-    _check_data(config.data, split)
+    _check_data(config)
     _check_active(config.active)
 
 
-def _check_data(data: Data, split: Split) -> None:
-    names = [molecule.name for molecule in data.molecules]
+def _check_data(config: Config) -> None:
+    data = config.data
+    names = [molecule.name for molecule in config.molecules]
     if len(set(names)) != len(names):
-        raise ConfigError(f"data.molecules: a name occurs twice among {', '.join(names)}")
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ConfigError(f"data.molecules: more than one is called {', '.join(twice)}")
+    for molecule in data.molecules:
+        where = f"data.molecules: {molecule.name}"
+        if bool(molecule.structure) == bool(molecule.smiles):
+            raise ConfigError(f"{where}: must have either structure or smiles")
+        _choice(f"{where}.part", molecule.part, PARTS)
+    known = list(dict.fromkeys(names + [m.group for m in config.molecules if m.group]))
     for k, sampler in enumerate(data.sampling):
         where = f"data.sampling[{k}]"
         _choice(f"{where}.kind", sampler.kind, SAMPLERS)
+        _choice(f"{where}.part", sampler.part, PARTS)
         for name in sampler.molecules:
-            _choice(f"{where}.molecules", name, names)
-        if sampler.kind in ("md", "normal_modes") and not sampler.temperatures:
-            raise ConfigError(f"{where}.temperatures: is missing; {sampler.kind} needs it (K)")
-        if sampler.kind in ("rattle", "stretch", "contact"):
-            if len(sampler.range) != 2 or sampler.range[0] > sampler.range[1]:
-                given = sampler.range
-                raise ConfigError(f"{where}.range: must be [lowest, highest], but is {given}")
-    for name in split.test_molecules:
+            _choice(f"{where}.molecules", name, known)
+        _check_sampler(where, sampler)
+    for name in config.split.test_molecules:
         _choice("split.test_molecules", name, names)
+
+
+def _check_sampler(where: str, sampler: Sampler) -> None:
+    """The keys that a kind needs."""
+    thermal = ("md", "normal_modes", "force_field", "cluster", "liquid")
+    if sampler.kind in thermal and not sampler.temperatures:
+        raise ConfigError(f"{where}.temperatures: is missing; {sampler.kind} needs it (K)")
+    if sampler.kind in ("cluster", "liquid") and sampler.count <= 0:
+        raise ConfigError(f"{where}.count: is missing; {sampler.kind} needs it, above zero")
+    required = {
+        "range": ("rattle", "stretch", "contact", "liquid"),
+        "size": ("cluster", "liquid"),
+        "heavy_atoms": (),
+    }
+    for key, kinds in required.items():
+        given = getattr(sampler, key)
+        needed = sampler.kind in kinds or given
+        if needed and (len(given) != 2 or given[0] > given[1] or given[0] < 0):
+            raise ConfigError(f"{where}.{key}: must be [lowest, highest], but is {given}")
+    if sampler.kind in ("md", "normal_modes") and (sampler.steps or sampler.relaxation):
+        raise ConfigError(f"{where}: {sampler.kind} takes neither steps nor relaxation")
 
 
 def _check_active(active: Active) -> None:
@@ -342,4 +413,6 @@ def _check_active(active: Active) -> None:
 
 def _choice(where: str, value: str, known: typing.Sequence[str]) -> None:
     if value not in known:
-        raise ConfigError(f"{where}: {value!r} is not known; known: {', '.join(known)}")
+        listed = [name for name in known if name][:30]
+        more = ", ..." if len(known) > 30 else ""
+        raise ConfigError(f"{where}: {value!r} is not known; known: {', '.join(listed)}{more}")

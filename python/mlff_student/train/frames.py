@@ -51,8 +51,9 @@ class Frames:
 
     def take(self, index: np.ndarray) -> Frames:
         """The frames of these indices."""
-        spans = [slice(a, b) for a, b in zip(self.offsets[:-1], self.offsets[1:])]
-        atoms = np.concatenate([np.arange(len(self.numbers))[spans[k]] for k in index])
+        counts = self.counts[index]
+        before = np.cumsum(counts) - counts
+        atoms = np.arange(counts.sum()) + np.repeat(self.offsets[index] - before, counts)
         per_atom = ("numbers", "positions", "forces")
         arrays = {n: getattr(self, n)[atoms if n in per_atom else index] for n in _ARRAYS}
         return dataclasses.replace(self, **arrays)

@@ -1,143 +1,235 @@
-"""Labelling: run every sampler on every molecule with the teacher, in resumable pieces."""
+"""Labelling: run every sampler on every molecule with the teacher, in resumable pieces.
+
+The pieces can be made by several processes, in several calls and on several machines: whatever files of
+pieces are in the folder of the recipe count.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import itertools
-import json
+import math
+import multiprocessing
+import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 
 from . import sampling
-from .config import Config, Molecule, Sampler
+from .config import Config, Molecule
 from .frames import Frames, collect, merge
+from .plan import Task, recipe, recipe_hash, tasks
+from .starts import load_starts, make_starts, save_starts
 
 
-@dataclass(frozen=True)
-class Task:
-    """A piece of the labelling that is done in one go: one trajectory, or one batch of frames."""
-
-    group: str
-    members: tuple[Molecule, ...]  # one, or the two of a contact
-    sampler: Sampler
-    temperature: float
-    frames: int
-    seed: int
-
-
-def recipe(config: Config) -> dict[str, Any]:
-    """What determines the labels: the teacher, the data section and the seed."""
-    data = dataclasses.asdict(config.data)
-    del data["file"]
-    return {"teacher": dataclasses.asdict(config.teacher), "data": data, "seed": config.seed}
-
-
-def recipe_hash(config: Config) -> str:
-    """SHA-256 of the recipe."""
-    return hashlib.sha256(json.dumps(recipe(config), sort_keys=True).encode()).hexdigest()
-
-
-def tasks(config: Config) -> list[Task]:
-    """All pieces of the labelling, in a fixed order, each with a seed of its own."""
-    found = []
-    for sampler in config.data.sampling:
-        chosen = [
-            m for m in config.data.molecules if m.name in sampler.molecules or not sampler.molecules
-        ]
-        if sampler.kind == "contact":
-            for pair in itertools.combinations_with_replacement(chosen, 2):
-                found += _pieces("+".join(m.name for m in pair), pair, sampler, 0.0, sampler.frames)
-            continue
-        temperatures = sampler.temperatures or [0.0]
-        for molecule in chosen:
-            total = sampler.frames * molecule.repeats
-            for k, temperature in enumerate(temperatures):
-                share = total * (k + 1) // len(temperatures) - total * k // len(temperatures)
-                found += _pieces(molecule.name, (molecule,), sampler, temperature, share)
-    seeds = np.random.SeedSequence(config.seed).generate_state(len(found), np.uint64)
-    return [dataclasses.replace(task, seed=int(s)) for task, s in zip(found, seeds)]
-
-
-def _pieces(
-    group: str, members: tuple[Molecule, ...], sampler: Sampler, temperature: float, frames: int
-) -> list[Task]:
-    sizes = [sampler.run] * (frames // sampler.run)
-    if frames % sampler.run:
-        sizes.append(frames % sampler.run)
-    return [Task(group, members, sampler, temperature, size, 0) for size in sizes]
-
-
-def label(config: Config, progress: bool = True) -> Frames:
+def label(
+    config: Config, progress: bool = True, jobs: int = 1, time_limit: float = math.inf
+) -> Frames | None:
     """Make and store the labelled frames; pieces that an earlier call finished are reused.
 
-    Frames with a force above data.force_limit are left out. Writes config.data_path.
+    Frames with a force above data.force_limit are left out. Writes config.data_path. `jobs` processes
+    share the pieces. None, and nothing but pieces written, where time_limit (s) ends first.
     """
     from tqdm import tqdm
 
-    folder = config.data_path.with_name(f"{config.data_path.stem}.parts") / recipe_hash(config)[:16]
-    folder.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + time_limit
     pieces = tasks(config)
+    starts = prepare(config, progress, jobs)
+    folder = parts_folder(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    done = finished(folder)
+    order = np.random.default_rng(config.seed).permutation(len(pieces))  # any beginning is a sample
+    left = [int(k) for k in order if k not in done]
     groups = list(dict.fromkeys(task.group for task in pieces))
-    starts = _Starts(config)
-    parts = []
-    bar = tqdm(total=sum(t.frames for t in pieces), unit="frame", disable=not progress)
-    for number, task in enumerate(pieces):
-        bar.set_description(f"{task.group}, {task.sampler.kind}")
-        path = folder / f"{number:05d}.npz"
-        if not path.is_file():
-            kept = [f for f in _frames(task, starts) if _usable(f, config.data.force_limit)]
-            collect(kept, groups.index(task.group), number).save(path)
-        parts.append(Frames.load(path))
-        bar.update(task.frames)
+    work = ((k, pieces[k], starts.get(k), groups.index(pieces[k].group)) for k in left)
+    worker = _Worker(config, folder)
+    bar = tqdm(total=len(pieces), initial=len(done), unit="piece", disable=not progress)
+    for _ in _shared(worker, work, jobs, end):
+        bar.update(1)
     bar.close()
-    frames = merge(parts, groups, recipe(config))
-    frames.save(config.data_path)
+    bundle(folder, config.data.compact)
+    done = finished(folder)
+    if len(done) < len(pieces):
+        return None
+    parts = _in_order(folder)
+    described = {task.group: task for task in pieces}
+    frames = merge(
+        parts,
+        groups,
+        recipe(config),
+        group_classes=[described[g].group_class for g in groups],
+        group_parts=[described[g].part for g in groups],
+    )
+    frames.save(config.data_path, config.data.compact)
     shutil.rmtree(folder.parent)
+    starts_path(config).unlink(missing_ok=True)
     return frames
 
 
+def prepare(config: Config, progress: bool = True, jobs: int = 1) -> dict[int, list[Atoms]]:
+    """The structures that need no teacher, for each piece that has them; kept in a file."""
+    from tqdm import tqdm
+
+    path, identity = starts_path(config), recipe_hash(config)
+    known = load_starts(path, identity)
+    if known is None:
+        wanted = [(k, task) for k, task in enumerate(tasks(config)) if task.has_start]
+        known = {}
+        bar = tqdm(total=len(wanted), unit="start", disable=not progress)
+        for number, structures in _shared(_make_starts, iter(wanted), jobs, math.inf):
+            known[number] = structures
+            bar.update(1)
+        bar.close()
+        if known:
+            known = dict(sorted(known.items()))
+            save_starts(known, path, identity)
+            known = load_starts(path, identity)
+    return known
+
+
+def starts_path(config: Config) -> Path:
+    """Where the structures that need no teacher are kept."""
+    return config.data_path.with_name(f"{config.data_path.stem}.starts.npz")
+
+
+def parts_folder(config: Config) -> Path:
+    """Where the pieces of a recipe are kept."""
+    return config.data_path.with_name(f"{config.data_path.stem}.parts") / recipe_hash(config)[:16]
+
+
+def finished(folder: Path) -> set[int]:
+    """Numbers of the pieces in a folder."""
+    return {n for path in folder.glob("*.npz") for n in Frames.load(path).recipe["pieces"]}
+
+
+def bundle(folder: Path, compact: bool) -> None:
+    """Put the single pieces of a folder together into one file, named by its content."""
+    single = sorted(folder.glob("piece-*.npz"))
+    if not single:
+        return
+    parts = [Frames.load(path) for path in single]
+    numbers = sorted(n for part in parts for n in part.recipe["pieces"])
+    frames = merge(parts, [], {"pieces": numbers})
+    name = hashlib.sha256(f"{frames.hash()} {numbers}".encode()).hexdigest()[:16]
+    frames.save(folder / f"bundle-{name}.npz", compact)
+    for path in single:
+        path.unlink()
+
+
+def _in_order(folder: Path) -> list[Frames]:
+    """Frames of all pieces in the order of their numbers; of pieces made twice, one."""
+    parts, seen = [], set()
+    for path in sorted(folder.glob("*.npz")):
+        frames = Frames.load(path)
+        parts.append(frames.take(np.flatnonzero(~np.isin(frames.trajectories, list(seen)))))
+        seen |= set(frames.recipe["pieces"])
+    frames = merge(parts, [], {})
+    return [frames.take(np.argsort(frames.trajectories, kind="stable"))]
+
+
+def _shared(worker: Any, work: Iterable[tuple], jobs: int, end: float) -> Iterator[Any]:
+    """worker(*item) for the items until time.monotonic() is `end`, in no fixed order."""
+    timed = _Timed(worker, end)
+    if jobs == 1:
+        results = map(timed, work)
+        yield from itertools.takewhile(lambda result: result != _LATE, results)
+        return
+    os.environ["OMP_NUM_THREADS"] = "1"  # the processes share the cores
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        for result in pool.imap_unordered(timed, work):
+            if result != _LATE:
+                yield result
+
+
+_LATE = "late"
+
+
+class _Timed:
+    """A worker that does nothing after a time."""
+
+    def __init__(self, worker: Any, end: float) -> None:
+        self.worker, self.end = worker, end
+
+    def __call__(self, item: tuple) -> Any:
+        return _LATE if time.monotonic() > self.end else self.worker(*item)
+
+
+def _make_starts(number: int, task: Task) -> tuple[int, list[Atoms]]:
+    return number, make_starts(task)
+
+
+class _Worker:
+    """Makes pieces and writes them to the folder."""
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        self.starts = _Starts(config)
+
+    def __call__(self, number: int, task: Task, starts: list[Atoms] | None, group: int) -> int:
+        made = self._frames(task, starts)
+        kept = [frame for frame in made if _usable(frame, self.config.data.force_limit)]
+        frames = collect(kept, group, number)
+        frames.recipe = {"pieces": [number]}
+        frames.save(self.folder / f"piece-{number:06d}.npz", self.config.data.compact)
+        return number
+
+    def _frames(self, task: Task, starts: list[Atoms] | None) -> Iterator[sampling.Frame]:
+        """Labelled frames of a task, from the force field's structures where it has them."""
+        rng = np.random.default_rng(task.seed)
+        sampler, frames = task.sampler, task.frames
+        if sampler.kind in ("md", "normal_modes"):
+            first = self._first(task, starts)
+            if sampler.kind == "md":
+                yield from sampling.sample_md(first, sampler, task.temperature, frames, rng)
+                return
+            modes = self.starts.modes(task.members[0], first)
+            geometries = sampling.along_modes(first, modes, task.temperature, frames, rng)
+        elif starts is not None:
+            geometries = starts
+        elif sampler.kind == "rattle":
+            geometries = sampling.rattled(self._first(task, None), sampler, frames, rng)
+        elif sampler.kind == "stretch":
+            geometries = sampling.stretched(self._first(task, None), sampler, frames, rng)
+        else:
+            pair = [self.starts[molecule] for molecule in task.members]
+            geometries = sampling.in_contact(*pair, sampler, frames, rng)
+        teacher = sampling.make_teacher(self.config.teacher)
+        for atoms in geometries:
+            yield from sampling.labelled(atoms, teacher, sampler, task.temperature, rng)
+
+    def _first(self, task: Task, starts: list[Atoms] | None) -> Atoms:
+        if starts is None:
+            return self.starts[task.members[0]]
+        first = starts[0].copy()
+        first.calc = sampling.make_teacher(self.config.teacher)
+        return first
+
+
 class _Starts:
-    """Relaxed starting structures, each made when it is first asked for."""
+    """Relaxed structures of molecules without SMILES, each made when it is first asked for."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.teacher = sampling.make_teacher(config.teacher)
         self.known: dict[str, Any] = {}
         self.known_modes: dict[str, Any] = {}
 
-    def __getitem__(self, molecule: Molecule) -> Any:
+    def __getitem__(self, molecule: Molecule) -> Atoms:
         if molecule.name not in self.known:
             structure = sampling.make_structure(molecule, self.config.folder)
-            relaxed = sampling.relax(structure, self.teacher, self.config.data.relax)
-            self.known[molecule.name] = relaxed
+            teacher = sampling.make_teacher(self.config.teacher)
+            self.known[molecule.name] = sampling.relax(structure, teacher, self.config.data.relax)
         return self.known[molecule.name]
 
-    def modes(self, molecule: Molecule) -> Any:
+    def modes(self, molecule: Molecule, structure: Atoms) -> Any:
         """The normal modes of a molecule."""
         if molecule.name not in self.known_modes:
-            self.known_modes[molecule.name] = sampling.normal_modes(self[molecule])
+            self.known_modes[molecule.name] = sampling.normal_modes(structure)
         return self.known_modes[molecule.name]
-
-
-def _frames(task: Task, starts: _Starts) -> Iterator[sampling.Frame]:
-    rng = np.random.default_rng(task.seed)
-    first = starts[task.members[0]]
-    sampler, frames = task.sampler, task.frames
-    if sampler.kind == "md":
-        return sampling.sample_md(first, sampler, task.temperature, frames, rng)
-    if sampler.kind == "normal_modes":
-        modes = starts.modes(task.members[0])
-        return sampling.sample_normal_modes(first, modes, task.temperature, frames, rng)
-    if sampler.kind == "rattle":
-        return sampling.sample_rattle(first, sampler, frames, rng)
-    if sampler.kind == "stretch":
-        return sampling.sample_stretch(first, sampler, frames, rng)
-    return sampling.sample_contact(first, starts[task.members[1]], sampler, frames, rng)
 
 
 def _usable(frame: sampling.Frame, force_limit: float) -> bool:

@@ -1,7 +1,7 @@
-"""Frames for the teacher to label: molecular dynamics and displaced geometries.
+"""Frames from the teacher's dynamics, and displaced geometries for the teacher to label.
 
-Each sampler is a generator of (structure, energy, forces); the structure is an ase.Atoms, energy in
-eV, forces [n, 3] in eV/Angstrom. Everything random comes from the generator that is passed in.
+`sample_md` and `labelled` yield (structure, energy, forces): an ase.Atoms, eV, [n, 3] eV/Angstrom. The
+other samplers yield structures. Everything random comes from the generator that is passed in.
 """
 
 from __future__ import annotations
@@ -67,20 +67,8 @@ def sample_md(
     start: Atoms, sampler: Sampler, temperature: float, frames: int, rng: np.random.Generator
 ) -> Iterator[Frame]:
     """Langevin dynamics from the relaxed structure; one frame every `spacing` steps."""
-    from ase.md.langevin import Langevin
-
     atoms = _with_calculator(start)
-    random = np.random.RandomState(rng.integers(2**31))
-    scale = np.sqrt(units.kB * temperature * atoms.get_masses())  # Maxwell-Boltzmann
-    atoms.set_momenta(random.standard_normal((len(atoms), 3)) * scale[:, None])
-    dynamics = Langevin(
-        atoms,
-        sampler.timestep * units.fs,
-        temperature_K=temperature,
-        friction=sampler.friction / units.fs,
-        fixcm=False,
-        rng=random,
-    )
+    dynamics = _langevin(atoms, sampler, temperature, rng)
     dynamics.run(sampler.equilibration)
     for _ in range(frames):
         dynamics.run(sampler.spacing)
@@ -98,65 +86,108 @@ def normal_modes(start: Atoms) -> tuple[np.ndarray, np.ndarray]:
     return curvature[stiff], displacements.reshape(-1, len(start), 3)
 
 
-def sample_normal_modes(
+def along_modes(
     start: Atoms,
     modes: tuple[np.ndarray, np.ndarray],
     temperature: float,
     frames: int,
     rng: np.random.Generator,
-) -> Iterator[Frame]:
+) -> Iterator[Atoms]:
     """Classical harmonic displacements at a temperature, along `normal_modes`."""
     curvature, displacements = modes
     scale = np.sqrt(units.kB * temperature / curvature)
     for _ in range(frames):
         amplitudes = rng.normal(size=scale.size) * scale
         shift = np.tensordot(amplitudes, displacements, 1)
-        yield from _displaced(start, start.positions + shift)
+        yield moved(start, start.positions + shift)
 
 
-def sample_rattle(
-    start: Atoms, sampler: Sampler, frames: int, rng: np.random.Generator
+def labelled(
+    start: Atoms, calculator: Any, sampler: Sampler, temperature: float, rng: np.random.Generator
 ) -> Iterator[Frame]:
+    """The teacher's label of a structure, after sampler.relaxation steps of BFGS and sampler.steps of
+    dynamics, or none where the teacher does not converge."""
+    from ase.calculators.calculator import CalculatorError
+    from ase.optimize import BFGS
+
+    atoms = start.copy()
+    atoms.calc = calculator
+    try:
+        if sampler.relaxation:
+            BFGS(atoms, logfile=None).run(fmax=0.01, steps=sampler.relaxation)
+        if sampler.steps:
+            _langevin(atoms, sampler, temperature, rng).run(sampler.steps)
+        yield _labelled(atoms)
+    except (CalculatorError, RuntimeError):
+        return
+
+
+def rattled(
+    start: Atoms, sampler: Sampler, frames: int, rng: np.random.Generator
+) -> Iterator[Atoms]:
     """Gaussian displacements of every atom, standard deviation drawn from `range` (Angstrom)."""
     for _ in range(frames):
         sigma = rng.uniform(*sampler.range)
-        yield from _displaced(start, start.positions + rng.normal(0, sigma, (len(start), 3)))
+        yield moved(start, start.positions + rng.normal(0, sigma, (len(start), 3)))
 
 
-def sample_stretch(
+def stretched(
     start: Atoms, sampler: Sampler, frames: int, rng: np.random.Generator
-) -> Iterator[Frame]:
+) -> Iterator[Atoms]:
     """One bond stretched or shortened by a factor from `range`, on top of a small rattle."""
     pairs = _bonds(start)
     for _ in range(frames if len(pairs) else 0):
         i, j = pairs[rng.integers(len(pairs))]
         positions = start.positions + rng.normal(0, 0.03, (len(start), 3))
-        moved = _fragment(len(start), pairs, int(i), int(j))
-        positions[moved] += (rng.uniform(*sampler.range) - 1) * (positions[j] - positions[i])
-        yield from _displaced(start, positions)
+        shifted = _fragment(len(start), pairs, int(i), int(j))
+        positions[shifted] += (rng.uniform(*sampler.range) - 1) * (positions[j] - positions[i])
+        yield moved(start, positions)
 
 
-def sample_contact(
+def in_contact(
     first: Atoms, second: Atoms, sampler: Sampler, frames: int, rng: np.random.Generator
-) -> Iterator[Frame]:
+) -> Iterator[Atoms]:
     """Two molecules in random orientation, the closest pair of atoms at a factor from `range` times
     the sum of their van der Waals radii."""
     for _ in range(frames):
-        pair = [_turned(atoms, rng) for atoms in (first, second)]
-        radii = [vdw_radii[atoms.numbers] for atoms in pair]
+        pair = [turned(atoms, rng) for atoms in (first, second)]
         direction = rng.normal(size=3)
         direction /= np.linalg.norm(direction)
-        touch = rng.uniform(*sampler.range) * np.add.outer(*radii)
-        low, high = 0.0, 30.0
-        for _ in range(40):  # bisection on the separation along a random direction
-            middle = 0.5 * (low + high)
-            delta = pair[1].positions + middle * direction - pair[0].positions[:, None]
-            close = (np.linalg.norm(delta, axis=2) < touch).any()
-            low, high = (middle, high) if close else (low, middle)
-        pair[1].positions += high * direction
-        both = pair[0] + pair[1]
-        both.calc = first.calc
-        yield from _displaced(both, both.positions)
+        yield touching(*pair, direction, rng.uniform(*sampler.range))
+
+
+def touching(first: Atoms, second: Atoms, direction: np.ndarray, factor: float) -> Atoms:
+    """Both molecules, the second one moved along a direction until the closest atoms are at `factor`
+    times the sum of their van der Waals radii."""
+    touch = factor * np.add.outer(vdw_radii[first.numbers], vdw_radii[second.numbers])
+    low, high = 0.0, 30.0
+    for _ in range(40):  # bisection on the separation
+        middle = 0.5 * (low + high)
+        delta = second.positions + middle * direction - first.positions[:, None]
+        close = (np.linalg.norm(delta, axis=2) < touch).any()
+        low, high = (middle, high) if close else (low, middle)
+    both = first + second
+    both.positions[len(first) :] += high * direction
+    return both
+
+
+def _langevin(
+    atoms: Atoms, sampler: Sampler, temperature: float, rng: np.random.Generator
+) -> Any:
+    """Langevin dynamics of the structure, with velocities of that temperature to begin with."""
+    from ase.md.langevin import Langevin
+
+    random = np.random.RandomState(rng.integers(2**31))
+    scale = np.sqrt(units.kB * temperature * atoms.get_masses())  # Maxwell-Boltzmann
+    atoms.set_momenta(random.standard_normal((len(atoms), 3)) * scale[:, None])
+    return Langevin(
+        atoms,
+        sampler.timestep * units.fs,
+        temperature_K=temperature,
+        friction=sampler.friction / units.fs,
+        fixcm=False,
+        rng=random,
+    )
 
 
 def _with_calculator(start: Atoms) -> Atoms:
@@ -169,16 +200,11 @@ def _labelled(atoms: Atoms) -> Frame:
     return atoms.copy(), float(atoms.get_potential_energy()), atoms.get_forces()
 
 
-def _displaced(start: Atoms, positions: np.ndarray) -> Iterator[Frame]:
-    """The frame at new positions, or none where the teacher does not converge."""
-    from ase.calculators.calculator import CalculatorError
-
-    atoms = _with_calculator(start)
+def moved(start: Atoms, positions: np.ndarray) -> Atoms:
+    """The structure at new positions, without a calculator."""
+    atoms = start.copy()
     atoms.positions = positions
-    try:
-        yield _labelled(atoms)
-    except (CalculatorError, RuntimeError):
-        return
+    return atoms
 
 
 def _hessian(start: Atoms, step: float = 0.01) -> np.ndarray:
@@ -217,12 +243,12 @@ def _fragment(n: int, bonds: np.ndarray, i: int, j: int) -> list[int]:
     return [j] if i in found or len(found) == n else sorted(found)
 
 
-def _turned(atoms: Atoms, rng: np.random.Generator) -> Atoms:
+def turned(atoms: Atoms, rng: np.random.Generator) -> Atoms:
     """A copy about its centre in a random orientation, slightly rattled."""
     from scipy.spatial.transform import Rotation
 
-    turned = atoms.copy()
+    copy = atoms.copy()
     centred = atoms.positions - atoms.positions.mean(axis=0)
-    turned.positions = centred @ Rotation.random(random_state=int(rng.integers(2**31))).as_matrix()
-    turned.positions += rng.normal(0, 0.03, centred.shape)
-    return turned
+    copy.positions = centred @ Rotation.random(random_state=int(rng.integers(2**31))).as_matrix()
+    copy.positions += rng.normal(0, 0.03, centred.shape)
+    return copy
