@@ -29,13 +29,11 @@ class StepGraph {
     double *forces = nullptr;
     std::size_t workspace_bytes = 0;
 
-    bool operator!=(const Key &other) const { return tie() != other.tie(); }
-
-   private:
     auto tie() const {
       return std::tie(rows, positions, count, neighbours, atom_stride, neighbour_stride, forces,
                       workspace_bytes);
     }
+    bool operator!=(const Key &other) const { return tie() != other.tie(); }
   };
 
   /// Does what `step` queues on the stream, which must not wait for the device, or returns false,
