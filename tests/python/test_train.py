@@ -353,6 +353,25 @@ def test_export_agrees_with_the_reference_and_says_where_it_comes_from(toy, fitt
     assert stated["force_mae_meV_per_A"] == pytest.approx(expected, abs=2e-4)
 
 
+def test_errors_are_those_of_classes_where_there_are_any(fitted, monkeypatch):
+    from mlff_student.train.export import _molecules, _test_errors
+
+    frames, potential = fitted.frames, Potential.read(fitted.folder / "toy.yaml")
+    by_name = _test_errors(fitted, potential)
+    classes = ["small" if "+" not in name else "" for name in frames.group_names]
+    monkeypatch.setattr(frames, "group_classes", classes)
+    by_class = _test_errors(fitted, potential)
+    small = [by_name[name] for name in ("water", "methane")]
+    assert set(by_class) == {"small", *by_name} - {"water", "methane"}
+    total = sum(row["frames"] for row in small)
+    assert by_class["small"]["frames"] == total
+    mean = sum(row["frames"] * row["energy_mae_meV_per_atom"] for row in small) / total
+    assert by_class["small"]["energy_mae_meV_per_atom"] == pytest.approx(mean, abs=1e-3)
+    assert _molecules(frames) == ", ".join(frames.group_names)
+    monkeypatch.setattr(frames, "group_classes", ["a", "b", *["a"] * (len(classes) - 2)])
+    assert _molecules(frames) == f"{len(classes) - 1} a, 1 b"
+
+
 def test_the_check_structure_is_a_calm_frame_with_every_element(fitted):
     check = Potential.read(fitted.folder / "toy.yaml").check
     frames = fitted.frames

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import datetime
 import hashlib
 import json
@@ -17,6 +18,7 @@ from ..reference import evaluate, make_check
 from ..units import SYMBOLS
 from .batches import Data, compositions
 from .evaluate import deviations, errors_by_molecule
+from .frames import Frames
 
 if TYPE_CHECKING:
     from .fit import Fit
@@ -50,7 +52,7 @@ def _provenance(fit: Fit, member: int, potential: Potential) -> dict[str, Any]:
         "teacher": teacher.get("name") or teacher.get("calculator", "unknown"),
         "teacher_arguments": dict(teacher.get("arguments", {})),
         "data": {
-            "molecules": ", ".join(fit.frames.group_names),
+            "molecules": _molecules(fit.frames),
             "training_frames": len(fit.parts["train"]),
             "validation_frames": len(fit.parts["validation"]),
             "test_frames": len(fit.parts["test"]),
@@ -79,7 +81,8 @@ def _provenance(fit: Fit, member: int, potential: Potential) -> dict[str, Any]:
 
 
 def _test_errors(fit: Fit, potential: Potential) -> dict[str, Any]:
-    """Errors of the exported file on the test frames (validation frames where there are none)."""
+    """Errors of the exported file on the test frames (validation frames where there are none), for
+    each class of molecules or, without classes, each molecule."""
     network = from_potential(potential).to(fit.device)
     chosen = fit.parts["test"] if len(fit.parts["test"]) else fit.parts["validation"]
     if not hasattr(fit, "test_data"):
@@ -89,11 +92,23 @@ def _test_errors(fit: Fit, potential: Potential) -> dict[str, Any]:
         fit.test_data = Data(held_out, fit.elements, fit.atomic_energies, cutoff, **to)
     index = np.arange(len(chosen))
     found = deviations(network, fit.test_data, index, fit.config.training)
-    table = errors_by_molecule(found, fit.frames.groups[chosen], fit.frames.group_names)
+    frames = fit.frames
+    labels = [c or name for c, name in zip(frames.group_classes, frames.group_names)]
+    classes = list(dict.fromkeys(labels))
+    rows = np.array([classes.index(label) for label in labels])[frames.groups[chosen]]
+    table = errors_by_molecule(found, rows, classes)
     return {
-        molecule: {name: round(value, 4) for name, value in row.items()}
-        for molecule, row in table.items()
+        label: {name: round(value, 4) for name, value in row.items()}
+        for label, row in table.items()
     }
+
+
+def _molecules(frames: Frames) -> str:
+    """The names of the groups, or how many there are of each class."""
+    counts = collections.Counter(frames.group_classes)
+    if counts[""]:
+        return ", ".join(frames.group_names)
+    return ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
 
 
 def _check_structure(fit: Fit, potential: Potential) -> CheckStructure:

@@ -30,7 +30,9 @@ class Task:
 
     @property
     def group_class(self) -> str:
-        """What the group is in tables of errors."""
+        """What the group is in tables of errors: a liquid is one of its own."""
+        if self.sampler.kind == "liquid":
+            return _liquid_name(self.members)
         return f"{self.sampler.kind}s" if self.sampler.kind in JOINT else self.members[0].group
 
     @property
@@ -117,10 +119,14 @@ def _joint_name(members: tuple[Molecule, ...], sampler: Sampler) -> str:
     if sampler.kind == "contact" and not sampler.count:
         name = "+".join(m.name for m in members)
     elif sampler.kind == "liquid":
-        name = "liquid " + "+".join(sorted(counts))
+        name = _liquid_name(members)
     else:
         name = "+".join(f"{n} {name}" if n > 1 else name for name, n in sorted(counts.items()))
     return f"{name} ({sampler.part})" if sampler.part else name
+
+
+def _liquid_name(members: tuple[Molecule, ...]) -> str:
+    return "liquid " + "+".join(sorted({m.name for m in members}))
 
 
 def _pieces(
