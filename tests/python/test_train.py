@@ -469,7 +469,8 @@ def _step(network, data, settings):
     from mlff_student.train.step import Step
 
     everything = np.arange(len(data))
-    return Step([network], data, data.size(settings.batch_size, everything), settings)
+    size = data.size(settings.batch_size, everything)
+    return Step([network], data, size, settings.batch_size, settings)
 
 
 def test_a_step_is_adams_and_moves_the_average(toy):

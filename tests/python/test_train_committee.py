@@ -173,3 +173,7 @@ def test_later_frames_train_and_leave_the_others_where_they_are(toy, tmp_path):
     assert not set(both.trajectories[:first]) & set(both.trajectories[first:])
     for name in ("counts", "energies"):
         np.testing.assert_array_equal(getattr(both, name)[first:], getattr(more, name))
+    with_more, without = Fit(config, tmp_path / "a"), Fit(alone, tmp_path / "b")
+    assert with_more.size == without.size  # so that nothing is compiled anew
+    assert with_more.step.divisor == without.step.divisor
+    np.testing.assert_array_equal(with_more.atomic_energies, without.atomic_energies)

@@ -50,10 +50,11 @@ class Fit:
         self.elements = [SYMBOLS[n - 1] for n in np.unique(self.frames.numbers)]
         for potential in self.start:
             self._fits(potential)
+        # What the first file decides stays as it is when frames join: shapes are compiled for.
+        known = self.parts["train"][self.parts["train"] < first]
         if self.start:
             self.atomic_energies = np.array(self.start[0].tensor("atomic_energies"))
         else:
-            known = self.parts["train"][self.parts["train"] < first]
             self.atomic_energies = fit_atomic_energies(self.frames, known, self.elements)
         self.device = device_of(config.training.device)
         self.dtype = getattr(torch, config.training.precision)
@@ -63,8 +64,10 @@ class Fit:
         )
         members = config.training.committee
         self.networks = [self._make_network(k) for k in range(members)]
-        self.size = self.data.size(config.training.batch_size, self.parts["train"])
-        self.step = Step(self.networks, self.data, self.size, config.training)
+        self.size = self.data.size(config.training.batch_size, known)
+        weights = self.frames.counts[known] ** float(config.training.size_weight)
+        divisor = config.training.batch_size * float(weights.mean())
+        self.step = Step(self.networks, self.data, self.size, divisor, config.training)
         self.averaged = self._make_network(0)
         self.done, self.seconds = 0, 0.0
         self.histories: list[list[dict[str, Any]]] = [[] for _ in range(members)]

@@ -72,9 +72,14 @@ class Step:
     calling it does one step of each on the frames of its row of an index."""
 
     def __init__(
-        self, networks: list[nn.Module], data: Data, size: Size, settings: Training
+        self,
+        networks: list[nn.Module],
+        data: Data,
+        size: Size,
+        divisor: float,  # of the sum of the losses of a batch's frames
+        settings: Training,
     ) -> None:
-        self.data, self.size, self.settings = data, size, settings
+        self.data, self.size, self.divisor, self.settings = data, size, divisor, settings
         self.network = networks[0]  # what is called, with the weights of each
         self.weights = [dict(network.named_parameters()) for network in networks]
         self.averages = [
@@ -86,8 +91,6 @@ class Step:
         self.index = data.fill([rehearsal] * len(networks), size)
         self.share = torch.zeros((), dtype=dtype, device=device)
         self.loss_sum = torch.zeros(len(networks), dtype=dtype, device=device)
-        counts = data.counts[:-1].to(dtype)
-        self.divisor = settings.batch_size * float((counts**settings.size_weight).mean())
         self.optimizer = self._make_optimizer(device)
         self.fusion = settings.fusion
         if self.fusion == "auto":
