@@ -49,7 +49,7 @@ def label(
     work = ((k, pieces[k], starts.get(k), groups.index(pieces[k].group)) for k in left)
     worker = _Worker(config, folder)
     bar = tqdm(total=len(pieces), initial=len(done), unit="piece", disable=not progress)
-    for _ in _shared(worker, work, jobs, end):
+    for _ in in_processes(worker, work, jobs, end):
         bar.update(1)
     bar.close()
     bundle(folder, config.data.compact)
@@ -81,7 +81,7 @@ def prepare(config: Config, progress: bool = True, jobs: int = 1) -> dict[int, l
         wanted = [(k, task) for k, task in enumerate(tasks(config)) if task.has_start]
         known = {}
         bar = tqdm(total=len(wanted), unit="start", disable=not progress)
-        for number, structures in _shared(_make_starts, iter(wanted), jobs, math.inf):
+        for number, structures in in_processes(_make_starts, iter(wanted), jobs, math.inf):
             known[number] = structures
             bar.update(1)
         bar.close()
@@ -132,7 +132,7 @@ def _in_order(folder: Path) -> list[Frames]:
     return [frames.take(np.argsort(frames.trajectories, kind="stable"))]
 
 
-def _shared(worker: Any, work: Iterable[tuple], jobs: int, end: float) -> Iterator[Any]:
+def in_processes(worker: Any, work: Iterable[tuple], jobs: int, end: float) -> Iterator[Any]:
     """worker(*item) for the items until time.monotonic() is `end`, in no fixed order."""
     timed = _Timed(worker, end)
     if jobs == 1:

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 import os
 import time
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from . import sampling
 from .config import ConfigError, Teacher
 from .frames import Frames
+from .label import in_processes
 
 SAVE_EVERY = 20.0  # s
 Label = tuple[float, np.ndarray]  # energy (eV), forces [n, 3] (eV/Angstrom)
-
-_teacher: Any = None  # of a worker process
 
 
 def label_given(
@@ -42,7 +37,8 @@ def label_given(
     left.sort(key=lambda k: -frames.counts[k])  # the slow ones first, so that none is left alone
     saved = time.monotonic()
     with tqdm(total=len(frames), initial=len(done), unit="label", disable=not progress) as bar:
-        for k, found in _labels(frames, left, teacher, jobs, deadline):
+        work = ((k, *_structure(frames, k)) for k in left)
+        for k, found in in_processes(_Labeller(teacher), work, jobs, deadline):
             done[k] = found
             bar.update(1)
             if time.monotonic() - saved > SAVE_EVERY:
@@ -69,47 +65,32 @@ def labelled(frames: Frames, labels: dict[int, Label | None], force_limit: float
     return dataclasses.replace(frames.take(np.array(index)), energies=energies, forces=forces)
 
 
-def _labels(
-    frames: Frames, order: list[int], teacher: Teacher, jobs: int, deadline: float
-) -> Iterator[tuple[int, Label | None]]:
-    """Labels as they are finished; no new one is begun after the deadline."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"  # a process for each core
-    waiting, running = list(reversed(order)), {}
-    spawn = multiprocessing.get_context("spawn")  # a GPU that is in use does not survive a fork
-    try:
-        with ProcessPoolExecutor(jobs, spawn, _begin, (teacher,)) as pool:
-            while running or (waiting and time.monotonic() < deadline):
-                while waiting and len(running) < jobs and time.monotonic() < deadline:
-                    k = waiting.pop()
-                    atoms = slice(*frames.offsets[k : k + 2])
-                    given = frames.numbers[atoms], frames.positions[atoms], frames.cells[k]
-                    running[pool.submit(_label, *given)] = k
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    yield running.pop(future), future.result()
-    finally:
-        os.environ.pop("OMP_NUM_THREADS")
-        if before is not None:
-            os.environ["OMP_NUM_THREADS"] = before
+def _structure(frames: Frames, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Atomic numbers, positions and cell of a frame."""
+    atoms = slice(*frames.offsets[k : k + 2])
+    return frames.numbers[atoms], frames.positions[atoms], frames.cells[k]
 
 
-def _begin(teacher: Teacher) -> None:
-    global _teacher
-    _teacher = sampling.make_teacher(teacher)
+class _Labeller:
+    """Labels a structure, in whatever process it is called in."""
 
+    def __init__(self, teacher: Teacher) -> None:
+        self.teacher = teacher
 
-def _label(numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray) -> Label | None:
-    """Run in a worker process."""
-    from ase import Atoms
-    from ase.calculators.calculator import CalculatorError
+    def __call__(
+        self, k: int, numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray
+    ) -> tuple[int, Label | None]:
+        from ase import Atoms
+        from ase.calculators.calculator import CalculatorError
 
-    atoms = Atoms(numbers, positions, cell=cell, pbc=bool(cell.any()), calculator=_teacher)
-    try:
-        energy, forces = float(atoms.get_potential_energy()), atoms.get_forces()
-    except (CalculatorError, RuntimeError):
-        return None
-    return (energy, forces) if np.isfinite(energy) and np.isfinite(forces).all() else None
+        calculator = sampling.make_teacher(self.teacher)
+        atoms = Atoms(numbers, positions, cell=cell, pbc=bool(cell.any()), calculator=calculator)
+        try:
+            energy, forces = float(atoms.get_potential_energy()), atoms.get_forces()
+        except (CalculatorError, RuntimeError):
+            return k, None
+        usable = np.isfinite(energy) and np.isfinite(forces).all()
+        return k, (energy, forces) if usable else None
 
 
 def _save(path: Path, done: dict[int, Label | None]) -> None:
