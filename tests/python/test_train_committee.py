@@ -144,6 +144,9 @@ def test_training_begins_from_potentials(toy, tmp_path):
     fit = Fit(config, tmp_path / "second", start=start)
     for potential, weights in zip(start, fit.step.weights):
         np.testing.assert_array_equal(potential.tensor("mix.1.weight"), weights["mix.1.weight"].detach())
+    files = [str(tmp_path / "first" / f"toy-{k}.yaml") for k in (1, 2)]
+    named = parse_config(changed(committee=2, steps=16, start=files), toy.folder)
+    assert [p.sha256 for p in Fit(named, tmp_path / "named").start] == [p.sha256 for p in start]
     with pytest.raises(ConfigError, match="1 potentials to begin from"):
         Fit(config, tmp_path / "third", start=start[:1])
     wide = changed(committee=2)

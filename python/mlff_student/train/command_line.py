@@ -59,7 +59,8 @@ def command(
 ) -> None:
     """Distil a teacher into a student: label frames, train, write the potential.
 
-    A committee is written as NAME-1.yaml, NAME-2.yaml and so on. Labels that exist are used as they are; training continues from the run folder's checkpoint.
+    A committee is written as NAME-1.yaml, NAME-2.yaml and so on. Labels that exist are used as they
+    are; training continues from the run folder's checkpoint.
     """
     try:
         config = load_config(config_file)

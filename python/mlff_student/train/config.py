@@ -126,6 +126,7 @@ class Training:
     committee: int = 1  # networks of different initial weights and orders of batches
     bootstrap: bool = False  # each network of a committee has its own draw of the training frames
     more_frames: list[str] = field(default_factory=list)  # files of frames to train on as well
+    start: list[str] = field(default_factory=list)  # potentials, one a network, to begin from
     optimizer: str = "adamw"  # adam | adamw
     weight_decay: float = 0.0
     learning_rate: float = 1e-3
@@ -157,7 +158,7 @@ class Active:
 
     rounds: int = 2
     pool: list[str] = field(default_factory=list)  # files of structures to start from as well
-    trajectories: int = 600  # of molecules and clusters
+    trajectories: int = 1500  # of molecules and clusters
     temperatures: list[float] = field(default_factory=lambda: [300.0, 600.0, 1000.0])  # K
     periodic_trajectories: int = 40
     periodic_temperatures: list[float] = field(default_factory=lambda: [300.0, 400.0])  # K

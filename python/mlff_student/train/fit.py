@@ -34,8 +34,8 @@ class Fit:
 
     All members of a committee take their steps together. They differ in the initial weights, in
     the order of the batches and, if so configured, in the draw of training frames; member k of any
-    committee is the same network. With `start`, the potentials of the members, training begins
-    from their weights instead.
+    committee is the same network. With potentials to `start` from (default: training.start)
+    training begins from their weights instead.
     """
 
     def __init__(
@@ -45,7 +45,9 @@ class Fit:
         restart: bool = False,
         start: list[Potential] | None = None,
     ) -> None:
-        self.config, self.folder, self.start = config, folder, start or []
+        self.config, self.folder = config, folder
+        files = [config.folder / file for file in config.training.start]
+        self.start = start or [Potential.read(file) for file in files]
         self.frames, self.parts, first = load_frames(config)
         self.elements = [SYMBOLS[n - 1] for n in np.unique(self.frames.numbers)]
         for potential in self.start:
@@ -262,8 +264,8 @@ class Fit:
     def _identity(self) -> str:
         """Hash of what must not change between the parts of a run."""
         plain = as_plain(self.config)
-        # more steps stretch the schedule, knowingly; the files of frames may lie elsewhere
-        free = ("steps", "device", "fusion", "more_frames")
+        # more steps stretch the schedule, knowingly; files may lie elsewhere
+        free = ("steps", "device", "fusion", "more_frames", "start")
         training = {k: v for k, v in plain["training"].items() if k not in free}
         start = [potential.sha256 for potential in self.start]
         kept = [plain["seed"], plain["split"], plain["network"], training, self.frames.hash(), start]
