@@ -288,6 +288,8 @@ def test_processes_and_calls_share_the_pieces(labelled, tmp_path):
     assert labelling.label(config, progress=False, time_limit=0.0) is None
     folder = labelling.parts_folder(config)
     assert labelling.finished(folder) == set() and not config.data_path.exists()
+    with pytest.raises(ConfigError, match="no piece is finished"):
+        labelling.label(config, progress=False, collect_only=True)
     worker = labelling._Worker(config, folder)
     starts, plan = labelling.prepare(config, progress=False), tasks(config)
     groups = list(dict.fromkeys(task.group for task in plan))
@@ -295,6 +297,10 @@ def test_processes_and_calls_share_the_pieces(labelled, tmp_path):
         worker(k, plan[k], starts[k], groups.index(plan[k].group))
     labelling.bundle(folder, compact=False)
     assert labelling.finished(folder) == {0, 3, len(plan) - 1}
+    assert labelling.label(config, progress=False, collect_only=True) is not None
+    part = Frames.load(config.data_path)
+    assert set(part.trajectories) == {0, 3, len(plan) - 1}
+    assert part.recipe["pieces"] == f"3 of {len(plan)}" and part.group_names == expected.group_names
     worker(3, plan[3], starts[3], groups.index(plan[3].group))  # made twice, counts once
     frames = labelling.label(config, progress=False, jobs=2)
     assert frames.hash() == expected.hash()

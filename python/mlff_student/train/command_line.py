@@ -19,7 +19,12 @@ from .config import Config, ConfigError, load_config
 @click.option(
     "--label-only", is_flag=True, help="Make the labelled frames and stop (no PyTorch needed)."
 )
-@click.option("--prepare-only", is_flag=True, help="Make the structures that need no teacher and stop.")
+@click.option(
+    "--prepare-only", is_flag=True, help="Make the structures that need no teacher and stop."
+)
+@click.option(
+    "--collect-only", is_flag=True, help="Store the pieces of the labelling that are there and stop."
+)
 @click.option("--train-only", is_flag=True, help="Use the labelled frames that are there.")
 @click.option(
     "--export-only", is_flag=True, help="Write the potential and plot of the last checkpoint."
@@ -45,6 +50,7 @@ def command(
     config_file: str,
     label_only: bool,
     prepare_only: bool,
+    collect_only: bool,
     train_only: bool,
     export_only: bool,
     output: str | None,
@@ -68,7 +74,8 @@ def command(
         config = _replace(config, **{k: v for k, v in given.items() if v is not None})
         if not (train_only or export_only):
             begin = time.monotonic()
-            if not _label(config, not quiet, jobs, time_limit, prepare_only):
+            only = "prepare" if prepare_only else "collect" if collect_only else ""
+            if not _label(config, not quiet, jobs, time_limit, only) or only:
                 return
             time_limit = time_limit and max(1.0, time_limit - (time.monotonic() - begin))
         if not label_only:
@@ -136,23 +143,24 @@ def _replace(config: Config, **training: object) -> Config:
 
 
 def _label(
-    config: Config, progress: bool, jobs: int, time_limit: float | None, prepare_only: bool
+    config: Config, progress: bool, jobs: int, time_limit: float | None, only: str
 ) -> bool:
-    """Whether the labelled frames are there."""
+    """Whether the labelled frames are there; `only` one step of it: "prepare" or "collect"."""
     if config.data_path.exists():
         click.echo(
             f"{config.data_path}: labelled frames are there already; delete it to label anew"
         )
-        return not prepare_only
+        return True
     try:
         from .label import finished, label, parts_folder, prepare, starts_path
     except ImportError as error:
         raise ConfigError(f"labelling needs the package {error.name}; install it") from None
-    if prepare_only:
+    if only == "prepare":
         prepare(config, progress, jobs)
         click.echo(f"{starts_path(config)}: structures to start from")
         return False
-    frames = label(config, progress, jobs, math.inf if time_limit is None else time_limit)
+    limit = math.inf if time_limit is None else time_limit
+    frames = label(config, progress, jobs, limit, collect_only=only == "collect")
     if frames is None:
         done = len(finished(parts_folder(config)))
         click.echo(f"{parts_folder(config)}: {done} pieces; stopped by --time-limit, call again")

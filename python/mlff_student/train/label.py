@@ -21,54 +21,67 @@ import numpy as np
 from ase import Atoms
 
 from . import sampling
-from .config import Config, Molecule
+from .config import Config, ConfigError, Molecule
 from .frames import Frames, collect, merge
 from .plan import Task, recipe, recipe_hash, tasks
 from .starts import load_starts, make_starts, save_starts
 
 
 def label(
-    config: Config, progress: bool = True, jobs: int = 1, time_limit: float = math.inf
+    config: Config,
+    progress: bool = True,
+    jobs: int = 1,
+    time_limit: float = math.inf,
+    collect_only: bool = False,
 ) -> Frames | None:
     """Make and store the labelled frames; pieces that an earlier call finished are reused.
 
     Frames with a force above data.force_limit are left out. Writes config.data_path. `jobs` processes
-    share the pieces. None, and nothing but pieces written, where time_limit (s) ends first.
+    share the pieces. None, and nothing but pieces written, where time_limit (s) ends first. With
+    collect_only, the pieces that are there are stored, and kept.
     """
-    from tqdm import tqdm
-
-    end = time.monotonic() + time_limit
-    pieces = tasks(config)
-    starts = prepare(config, progress, jobs)
-    folder = parts_folder(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    done = finished(folder)
-    order = np.random.default_rng(config.seed).permutation(len(pieces))  # any beginning is a sample
-    left = [int(k) for k in order if k not in done]
+    pieces, folder = tasks(config), parts_folder(config)
     groups = list(dict.fromkeys(task.group for task in pieces))
-    work = ((k, pieces[k], starts.get(k), groups.index(pieces[k].group)) for k in left)
-    worker = _Worker(config, folder)
-    bar = tqdm(total=len(pieces), initial=len(done), unit="piece", disable=not progress)
-    for _ in in_processes(worker, work, jobs, end):
-        bar.update(1)
-    bar.close()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not collect_only:
+        _make_pieces(config, pieces, groups, progress, jobs, time.monotonic() + time_limit)
     bundle(folder, config.data.compact)
     done = finished(folder)
-    if len(done) < len(pieces):
+    if collect_only and not done:
+        raise ConfigError(f"{folder}: no piece is finished; label without --collect-only")
+    if len(done) < len(pieces) and not collect_only:
         return None
-    parts = _in_order(folder)
     described = {task.group: task for task in pieces}
     frames = merge(
-        parts,
+        [_in_order(folder)],
         groups,
-        recipe(config),
+        recipe(config) | {"pieces": f"{len(done)} of {len(pieces)}"},
         group_classes=[described[g].group_class for g in groups],
         group_parts=[described[g].part for g in groups],
     )
     frames.save(config.data_path, config.data.compact)
-    shutil.rmtree(folder.parent)
-    starts_path(config).unlink(missing_ok=True)
+    if not collect_only:
+        shutil.rmtree(folder.parent)
+        starts_path(config).unlink(missing_ok=True)
     return frames
+
+
+def _make_pieces(
+    config: Config, pieces: list[Task], groups: list[str], progress: bool, jobs: int, end: float
+) -> None:
+    """Make the pieces that are not in the folder yet, until time.monotonic() is `end`."""
+    from tqdm import tqdm
+
+    starts = prepare(config, progress, jobs)
+    done = finished(parts_folder(config))
+    order = np.random.default_rng(config.seed).permutation(len(pieces))  # any beginning is a sample
+    left = [int(k) for k in order if k not in done]
+    work = ((k, pieces[k], starts.get(k), groups.index(pieces[k].group)) for k in left)
+    worker = _Worker(config, parts_folder(config))
+    bar = tqdm(total=len(pieces), initial=len(done), unit="piece", disable=not progress)
+    for _ in in_processes(worker, work, jobs, end):
+        bar.update(1)
+    bar.close()
 
 
 def prepare(config: Config, progress: bool = True, jobs: int = 1) -> dict[int, list[Atoms]]:
@@ -121,7 +134,7 @@ def bundle(folder: Path, compact: bool) -> None:
         path.unlink()
 
 
-def _in_order(folder: Path) -> list[Frames]:
+def _in_order(folder: Path) -> Frames:
     """Frames of all pieces in the order of their numbers; of pieces made twice, one."""
     parts, seen = [], set()
     for path in sorted(folder.glob("*.npz")):
@@ -129,7 +142,7 @@ def _in_order(folder: Path) -> list[Frames]:
         parts.append(frames.take(np.flatnonzero(~np.isin(frames.trajectories, list(seen)))))
         seen |= set(frames.recipe["pieces"])
     frames = merge(parts, [], {})
-    return [frames.take(np.argsort(frames.trajectories, kind="stable"))]
+    return frames.take(np.argsort(frames.trajectories, kind="stable"))
 
 
 def in_processes(worker: Any, work: Iterable[tuple], jobs: int, end: float) -> Iterator[Any]:

@@ -1,0 +1,125 @@
+"""Write data.md: what is in frames.npz, and whether its labels can be made again.
+
+    python summarise.py [config.yaml]         # tblite must be there; takes minutes
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from mlff_student.train.batches import compositions, fit_atomic_energies
+from mlff_student.train.config import load_config
+from mlff_student.train.frames import Frames, split_frames
+from mlff_student.train.sampling import make_teacher
+from mlff_student.train.starts import structures_of
+from mlff_student.units import SYMBOLS
+
+LABELLED_AGAIN = 200  # frames
+ODD = 8  # standard deviations of the energy per atom in its class
+
+
+def rows(frames: Frames, parts: dict[str, np.ndarray]) -> list[list[str]]:
+    """A row for each class: groups, frames of each part, atoms, forces, energies per atom."""
+    elements = [SYMBOLS[n - 1] for n in np.unique(frames.numbers)]
+    atomic = fit_atomic_energies(frames, parts["train"], elements)
+    energy = (frames.energies - compositions(frames, elements) @ atomic) / frames.counts
+    part = np.empty(len(frames), "<U10")
+    for name, index in parts.items():
+        part[index] = name
+    largest = np.maximum.reduceat(np.abs(frames.forces).max(axis=1), frames.offsets[:-1])
+    squares = np.add.reduceat((frames.forces.astype(float) ** 2).sum(axis=1), frames.offsets[:-1])
+    classes = np.array(frames.group_classes)[frames.groups]
+    table = []
+    for label in ["all", *sorted(set(classes))]:
+        chosen = np.ones(len(frames), bool) if label == "all" else classes == label
+        atoms = frames.counts[chosen]
+        rms = np.sqrt(squares[chosen].sum() / (3 * atoms.sum()))
+        low, high = np.percentile(energy[chosen], [0.1, 99.9])
+        table.append(
+            [
+                label,
+                f"{len(np.unique(frames.groups[chosen])):,}",
+                *(f"{(part[chosen] == name).sum():,}" for name in ("train", "validation", "test")),
+                f"{atoms.min()} - {atoms.max()}",
+                f"{rms:.2f}",
+                f"{largest[chosen].max():.1f}",
+                f"{low:.2f} .. {high:.2f}",
+            ]
+        )
+    return table
+
+
+def remarks(frames: Frames, parts: dict[str, np.ndarray], config: object) -> list[str]:
+    """Duplicates, odd energies, molecules that training and test share, labels made again."""
+    seen = {}
+    for k, atoms in enumerate(structures_of(frames)):
+        key = hashlib.sha256(atoms.numbers.tobytes() + np.round(atoms.positions, 3).tobytes())
+        seen.setdefault(key.digest(), k)
+    elements = [SYMBOLS[n - 1] for n in np.unique(frames.numbers)]
+    atomic = fit_atomic_energies(frames, parts["train"], elements)
+    energy = (frames.energies - compositions(frames, elements) @ atomic) / frames.counts
+    classes = np.array(frames.group_classes)[frames.groups]
+    odd = 0
+    for label in set(classes):
+        values = energy[classes == label]
+        odd += int((np.abs(values - values.mean()) > ODD * values.std()).sum())
+    shared = set(frames.groups[parts["train"]]) & set(frames.groups[parts["test"]])
+    return [
+        f"{len(frames) - len(seen)} frames are there twice.",
+        f"{odd} energies per atom lie more than {ODD} standard deviations from the mean of their class.",
+        f"{len(shared)} groups have frames both for training and for test.",
+        labelled_again(frames, config),
+    ]
+
+
+def labelled_again(frames: Frames, config: object) -> str:
+    """The deviation of labels made anew, of some frames."""
+    chosen = np.sort(np.random.default_rng(1).choice(len(frames), LABELLED_AGAIN, replace=False))
+    few = frames.take(chosen)
+    energies, forces = [], []
+    for k, atoms in enumerate(structures_of(few)):
+        atoms.calc = make_teacher(config.teacher)
+        energies.append(abs(atoms.get_potential_energy() - few.energies[k]) / len(atoms))
+        stored = few.forces[few.offsets[k] : few.offsets[k + 1]]
+        forces.append(np.abs(atoms.get_forces() - stored).max())
+    return (
+        f"{LABELLED_AGAIN} random frames labelled again: energies differ by at most "
+        f"{1e3 * max(energies):.3f} meV/atom, forces by at most {1e3 * max(forces):.2f} meV/Å "
+        f"(median of the frames' largest: {1e3 * np.median(forces):.2f})."
+    )
+
+
+def main() -> None:
+    """Write data.md beside the configuration."""
+    folder = Path(__file__).parent
+    config = load_config(sys.argv[1] if len(sys.argv) > 1 else folder / "config-f128.yaml")
+    frames = Frames.load(config.data_path)
+    parts = split_frames(frames, config.split, config.seed)
+    size = config.data_path.stat().st_size
+    digest = hashlib.sha256(config.data_path.read_bytes()).hexdigest()
+    head = ["class", "groups", "train", "validation", "test", "atoms", "force rms", "largest", "energy"]
+    lines = [
+        f"# {config.data.file}",
+        "",
+        f"{len(frames):,} frames, {frames.counts.sum():,} atoms, {size / 1e6:.1f} MB, SHA-256 `{digest}`.",
+        f"Teacher: {config.teacher.name}, {config.teacher.arguments}. Written by summarise.py.",
+        "",
+        "A group is a molecule, a pair, a composition of a cluster, or a liquid. Root mean square and largest",
+        "component of the forces in eV/Å; energy per atom (eV) without the atomic energies that the training",
+        "frames fit best, from the 0.1st to the 99.9th percentile.",
+        "",
+        "| " + " | ".join(head) + " |",
+        "|---|" + "---:|" * (len(head) - 1),
+        *("| " + " | ".join(row) + " |" for row in rows(frames, parts)),
+        "",
+        *(f"- {line}" for line in remarks(frames, parts, config)),
+    ]
+    (folder / "data.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
