@@ -27,8 +27,10 @@ DENSITIES = {"water": 0.997, "benzene": 0.872, "methanol": 0.786, "ethanol": 0.7
 #: Atoms that a box has at least.
 BOX_ATOMS = 192
 
-#: Edge by which a box of liquid starts too long: there randomly turned molecules do not overlap.
+#: A box of liquid starts with edges longer by this factor, where molecules do not overlap.
 EXPANSION = 1.3
+#: Random orientations of which a molecule takes the one farthest from its neighbours.
+_TURNS = 30
 
 
 class StructureRefused(Exception):
@@ -114,7 +116,7 @@ def defaults(elements: list[str]) -> list[Structure]:
 
 
 def liquid(name: str, seed: int = 1) -> Structure:
-    """A cubic box of at least BOX_ATOMS atoms: molecules on a grid, turned at random, too far apart."""
+    """A cubic box of at least BOX_ATOMS atoms: molecules on a grid, turned at random, farther apart than in the end."""
     single = molecule(MOLECULES[name])
     number = int(np.ceil(BOX_ATOMS / len(single)))
     volume = number * single.get_masses().sum() * _amu * 1e27 / DENSITIES[name]  # kg to g, m3 to A3
@@ -124,12 +126,20 @@ def liquid(name: str, seed: int = 1) -> Structure:
     grid = np.stack(np.meshgrid(*[np.arange(sites)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     chosen = grid[np.sort(random.permutation(len(grid))[:number])]
     long = EXPANSION * edge
-    box = Atoms(cell=[long] * 3, pbc=True)
     centred = single.positions - single.get_center_of_mass()
+    placed = np.zeros((0, 3))
     for site in chosen:
-        turned = Atoms(single.symbols, centred @ _rotation(random).T + (site + 0.5) * long / sites)
-        box += turned
+        turned = [centred @ _rotation(random).T + (site + 0.5) * long / sites for _ in range(_TURNS)]
+        placed = np.vstack([placed, max(turned, key=lambda atoms: _closest(atoms, placed, long))])
+    box = Atoms(list(single.symbols) * number, placed, cell=[long] * 3, pbc=True)
     return Structure(f"{name} box", box, np.full(3, edge))
+
+
+def _closest(atoms: np.ndarray, others: np.ndarray, edge: float) -> float:
+    """Smallest distance between two sets of positions [n, 3] in a periodic cube."""
+    apart = atoms[:, None] - others
+    apart -= edge * np.round(apart / edge)
+    return float(np.sqrt((apart**2).sum(axis=-1)).min(initial=edge))
 
 
 def _rotation(random: np.random.Generator) -> np.ndarray:
