@@ -15,6 +15,7 @@ A stage whose file is there is not run again, so a run can be stopped anywhere.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import math
 import time
@@ -308,5 +309,9 @@ def _train(active: Run, number: int) -> None:
     fit = Fit(config, folder, start=start)
     if not fit.run(active.deadline - time.monotonic(), active.progress):
         raise TimeIsUp
+    del fit
+    gc.collect()  # a run refers to itself; its memory on a GPU is needed
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
     if number:  # its checkpoint has no use any more
         (active.folder / f"round_{number - 1}" / "checkpoint.pt").unlink(missing_ok=True)

@@ -30,6 +30,8 @@ class Committee:
                 )
         self.elements, self.cutoff, self.device = first.elements, first.cutoff, device
         self.networks = [from_potential(p, torch.float32).to(device) for p in self.potentials]
+        for network in self.networks:
+            network.requires_grad_(False)
 
     def __len__(self) -> int:
         return len(self.networks)
