@@ -35,7 +35,7 @@ SAMPLING = [
     {"kind": "cluster", "frames": 2, "count": 3, "size": [2, 3], "temperatures": [300, 500]},
     {"kind": "cluster", "frames": 1, "count": 1, "size": [2, 2], "temperatures": [300], "part": "test"},
     {"kind": "liquid", "frames": 2, "count": 2, "size": [5, 6], "range": [0.8, 0.9], "temperatures": [400],
-     "molecules": ["water"]},
+     "molecules": ["water"], "part": "train"},
     {"kind": "liquid", "frames": 1, "count": 1, "size": [4, 4], "range": [0.8, 0.9], "temperatures": [400],
      "molecules": ["water"], "part": "validation"},
 ]  # fmt: skip
@@ -118,6 +118,11 @@ def test_a_sampler_without_molecules_is_refused(tmp_path):
         tasks(configuration(tmp_path, sampling=[sampler]))
 
 
+def test_nothing_to_label_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="data.sampling: asks for no frame"):
+        labelling.label(configuration(tmp_path, sampling=[]), progress=False)
+
+
 def test_the_molecules_of_chno_are_what_they_should_be():
     chem = pytest.importorskip("rdkit.Chem", reason="reads SMILES")
     config = load_config(CHNO / "config-f128.yaml")
@@ -141,8 +146,8 @@ def test_the_molecules_of_chno_are_what_they_should_be():
 def test_held_out_molecules_meet_no_others(tmp_path):
     for task in tasks(load_config(CHNO / "config-f128.yaml")):
         parts = {molecule.part for molecule in task.members}
-        assert parts == {"test"} if "test" in parts else parts == {""}
-        assert task.part == "test" if "test" in parts else True
+        assert parts == ({"test"} if "test" in parts else {""})
+        assert "test" not in parts or task.part == "test"
 
 
 # ------------------------------------------------------------------------------- the force field
@@ -252,6 +257,7 @@ def test_every_sampler_gives_its_frames(labelled):
     names = {part: {frames.group_names[g] for g in frames.groups[i]} for part, i in dealt.items()}
     assert {"alkane", "2 alkane (test)"} == names["test"]
     assert "liquid water (validation)" in names["validation"]
+    assert "liquid water" in names["train"] - names["validation"]
 
 
 def test_liquids_have_their_density_and_nothing_else_is_periodic(labelled):

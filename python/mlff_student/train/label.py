@@ -41,6 +41,8 @@ def label(
     collect_only, the pieces that are there are stored, and kept.
     """
     pieces, folder = tasks(config), parts_folder(config)
+    if not pieces:
+        raise ConfigError("data.sampling: asks for no frame; add samplers, or the file of frames")
     groups = list(dict.fromkeys(task.group for task in pieces))
     folder.mkdir(parents=True, exist_ok=True)
     if not collect_only:

@@ -122,7 +122,7 @@ def _joint_name(members: tuple[Molecule, ...], sampler: Sampler) -> str:
         name = _liquid_name(members)
     else:
         name = "+".join(f"{n} {name}" if n > 1 else name for name, n in sorted(counts.items()))
-    return f"{name} ({sampler.part})" if sampler.part else name
+    return f"{name} ({sampler.part})" if sampler.part in ("validation", "test") else name
 
 
 def _liquid_name(members: tuple[Molecule, ...]) -> str:
