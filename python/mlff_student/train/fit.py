@@ -94,8 +94,9 @@ class Fit:
         self.machine = _machine(self.device)
         finished = self._finished()
         bar = tqdm(total=settings.steps, initial=self.done, unit="step", disable=not progress)
+        criterion = self.criterion()
         while not finished:
-            rate = learning_rate(self.done, settings, self.criterion())
+            rate = learning_rate(self.done, settings, criterion)
             self.step(self._batches(), rate, average_share(self.done, settings))
             self.done += 1
             bar.update(1)
@@ -103,7 +104,7 @@ class Fit:
                 self.seconds = before + time.monotonic() - begin
                 self._evaluate(rate)
                 bar.set_postfix_str(_summary(self.history[-1]))
-                finished = self._finished()
+                criterion, finished = self.criterion(), self._finished()
             late = self.done % 50 == 0 and time.monotonic() - begin > time_limit
             if self.done % settings.checkpoint_every == 0 or finished or late:
                 self.seconds = before + time.monotonic() - begin
