@@ -1,6 +1,6 @@
 """Write data.md: what is in frames.npz, and whether its labels can be made again.
 
-    python summarise.py [config.yaml]         # tblite must be there; takes minutes
+python summarise.py [config.yaml]         # tblite must be there; takes minutes
 """
 
 from __future__ import annotations
@@ -101,7 +101,17 @@ def main() -> None:
     parts = split_frames(frames, config.split, config.seed)
     size = config.data_path.stat().st_size
     digest = hashlib.sha256(config.data_path.read_bytes()).hexdigest()
-    head = ["class", "groups", "train", "validation", "test", "atoms", "force rms", "largest", "energy"]
+    head = [
+        "class",
+        "groups",
+        "train",
+        "validation",
+        "test",
+        "atoms",
+        "force rms",
+        "largest",
+        "energy",
+    ]
     lines = [
         f"# {config.data.file}",
         "",

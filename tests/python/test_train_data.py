@@ -99,11 +99,20 @@ def test_a_missing_list_and_unknown_molecules_are_refused(tmp_path):
     "sampler, text",
     [
         ({"kind": "cluster", "size": [2, 3], "temperatures": [300]}, "count: is missing"),
-        ({"kind": "cluster", "count": 1, "temperatures": [300]}, r"size: must be \[lowest, highest\]"),
+        (
+            {"kind": "cluster", "count": 1, "temperatures": [300]},
+            r"size: must be \[lowest, highest\]",
+        ),
         ({"kind": "liquid", "count": 1, "size": [3, 3], "temperatures": [300]}, "range: must be"),
         ({"kind": "force_field"}, "temperatures: is missing"),
-        ({"kind": "md", "temperatures": [300], "steps": 3}, "md takes neither steps nor relaxation"),
-        ({"kind": "force_field", "temperatures": [300], "heavy_atoms": [3]}, "heavy_atoms: must be"),
+        (
+            {"kind": "md", "temperatures": [300], "steps": 3},
+            "md takes neither steps nor relaxation",
+        ),
+        (
+            {"kind": "force_field", "temperatures": [300], "heavy_atoms": [3]},
+            "heavy_atoms: must be",
+        ),
         ({"kind": "contact", "range": [1, 1], "part": "exam"}, "'exam' is not known"),
     ],
 )
@@ -186,7 +195,9 @@ def test_in_a_large_box_the_liquid_is_the_cluster(pair, monkeypatch):
     from mlff_student.train import force_field
 
     molecules, positions = pair
-    monkeypatch.setattr(force_field, "CUTOFF", 2000.0)  # what the shift of the charges adds vanishes
+    monkeypatch.setattr(
+        force_field, "CUTOFF", 2000.0
+    )  # what the shift of the charges adds vanishes
     monkeypatch.setattr(force_field._Pairs, "_list", _all_pairs)
     inside = force_field.periodic_gradient(molecules, 1e5)(positions)
     outside = force_field.gradient(molecules)(positions)

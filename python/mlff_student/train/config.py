@@ -18,7 +18,16 @@ from typing import Any
 
 from .. import strict_yaml
 
-SAMPLERS = ("md", "normal_modes", "rattle", "stretch", "contact", "force_field", "cluster", "liquid")
+SAMPLERS = (
+    "md",
+    "normal_modes",
+    "rattle",
+    "stretch",
+    "contact",
+    "force_field",
+    "cluster",
+    "liquid",
+)
 PARTS = ("", "train", "validation", "test")
 SPLITS = ("frame", "trajectory", "molecule")
 CRITERIA = {"loss": "validation_loss", "force_mae": "force_mae_meV_per_A"}  # names in the history
@@ -298,7 +307,9 @@ def _read_smiles(folder: Path, name: str) -> list[Molecule]:
     try:
         lines = (folder / name).read_text().splitlines()
     except OSError as error:
-        raise ConfigError(f"data.smiles: {folder / name} cannot be read: {error.strerror}") from None
+        raise ConfigError(
+            f"data.smiles: {folder / name} cannot be read: {error.strerror}"
+        ) from None
     found = []
     for number, line in enumerate(lines, 1):
         words = line.split()

@@ -64,7 +64,9 @@ def gradient(molecules: list[object]) -> Gradient:
     return evaluate
 
 
-def minimise(positions: np.ndarray, slope: Gradient, steps: int, longest: float = 0.05) -> np.ndarray:
+def minimise(
+    positions: np.ndarray, slope: Gradient, steps: int, longest: float = 0.05
+) -> np.ndarray:
     """Steepest descent with steps of at most `longest`: takes overlaps away, no more."""
     positions = positions.copy()
     for _ in range(steps):
@@ -160,8 +162,11 @@ class _Pairs:
         i, j, vector, r = i[near], j[near], vector[near], r[near]
         radius, depth = self.radius[i, j], self.depth[i, j]
         slope = _buffered_14_7(r, radius, depth)
-        slope += 332.0716 * self.charges[i] * self.charges[j] * (
-            1 / (CUTOFF + 0.05) ** 2 - 1 / (r + 0.05) ** 2
+        slope += (
+            332.0716
+            * self.charges[i]
+            * self.charges[j]
+            * (1 / (CUTOFF + 0.05) ** 2 - 1 / (r + 0.05) ** 2)
         )
         along = (KCAL * slope / r)[:, None] * vector
         n = len(positions)
@@ -195,7 +200,9 @@ def _buffered_14_7(r: np.ndarray, radius: np.ndarray, depth: np.ndarray) -> np.n
     rho6 = rho**6
     first = (1.07 / (rho + 0.07)) ** 7
     second = 1.12 / (rho6 * rho + 0.12)
-    slope = -7 * first / (rho + 0.07) * (second - 2) - first * second * 7 * rho6 / (rho6 * rho + 0.12)
+    slope = -7 * first / (rho + 0.07) * (second - 2) - first * second * 7 * rho6 / (
+        rho6 * rho + 0.12
+    )
     return depth / radius * slope
 
 

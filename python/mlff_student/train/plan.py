@@ -110,7 +110,9 @@ def _joint(sampler: Sampler, chosen: list[Molecule], rng: np.random.Generator) -
     for k, members in enumerate(pairs):
         temperatures = sampler.temperatures or [0.0]
         temperature = temperatures[k % len(temperatures)]
-        found += _pieces(_joint_name(members, sampler), members, sampler, temperature, sampler.frames)
+        found += _pieces(
+            _joint_name(members, sampler), members, sampler, temperature, sampler.frames
+        )
     return found
 
 

@@ -171,9 +171,7 @@ def touching(first: Atoms, second: Atoms, direction: np.ndarray, factor: float) 
     return both
 
 
-def _langevin(
-    atoms: Atoms, sampler: Sampler, temperature: float, rng: np.random.Generator
-) -> Any:
+def _langevin(atoms: Atoms, sampler: Sampler, temperature: float, rng: np.random.Generator) -> Any:
     """Langevin dynamics of the structure, with velocities of that temperature to begin with."""
     from ase.md.langevin import Langevin
 

@@ -60,7 +60,12 @@ def _packed(structures: tuple[Atoms, ...], rng: np.random.Generator) -> Atoms:
 
 
 def _dynamics(
-    start: Atoms, slope: object, task: Task, equilibration: int, spacing: int, rng: np.random.Generator
+    start: Atoms,
+    slope: object,
+    task: Task,
+    equilibration: int,
+    spacing: int,
+    rng: np.random.Generator,
 ) -> list[Atoms]:
     """Frames of the force field's dynamics at the task's temperature; at 0 K, the start itself."""
     from . import force_field
