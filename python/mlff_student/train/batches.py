@@ -131,11 +131,11 @@ class Data:
         index_or_padding = torch.cat([index, index.new_full((1,), M)])
         place, local = _places(counts, size.atoms + 1)
         atom = self.first_atom.index_select(0, index_or_padding.index_select(0, place)) + local
-        atom = torch.where(place < size.frames, atom, len(self.species) - 1)
+        atom = atom.masked_fill(place >= size.frames, len(self.species) - 1)
         edge_place, local = _places(self.edge_counts.index_select(0, index), size.edges)
         edge = self.first_edge.index_select(0, index_or_padding.index_select(0, edge_place)) + local
-        real = edge_place < size.frames
-        edge = torch.where(real, edge, self.pair.shape[1] - 1)
+        padding = edge_place >= size.frames
+        edge = edge.masked_fill(padding, self.pair.shape[1] - 1)
         start = torch.nn.functional.pad(counts.cumsum(0) - counts, (0, 1))
         pair = self.pair.index_select(1, edge) + start.index_select(0, edge_place)
         return Batch(
@@ -143,7 +143,7 @@ class Data:
             frame=place,
             positions=self.positions.index_select(0, atom),
             forces=self.forces.index_select(0, atom),
-            edges=torch.where(real, pair, size.atoms),
+            edges=pair.masked_fill(padding, size.atoms),
             shifts=self.shifts.index_select(0, edge),
             counts=counts,
             energies=self.energies.index_select(0, index),
