@@ -1,0 +1,388 @@
+#!/usr/bin/env python3
+"""Writes doc/validation.md and its figures from what validate.py, stability.py and errors.py measured.
+
+python potentials/validation/report.py FOLDER [FOLDER ...]
+
+Each folder holds one potential's results; the teacher's are in teacher/. Nothing on the page is written by hand but
+the criteria below: what a potential misses is listed as a failure.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+from matplotlib import rcParams
+from matplotlib.figure import Figure
+
+import dimers
+import frequencies
+import liquids
+import teacher
+import torsions
+
+rcParams["svg.hashsalt"] = "validation"  # the same results make the same file
+
+DOC = Path(__file__).resolve().parents[2] / "doc"
+PAGE, FIGURES = DOC / "validation.md", DOC / "validation"
+
+#: What a potential must reach; where it does not, the page says that it fails.
+CRITERIA = {
+    "frequency_mean": (20.0, "mean deviation of a molecule's frequencies", "1/cm"),
+    "torsion_rms": (15.0, "rms deviation of a torsion's energies", "meV"),
+    "well_depth": (0.15, "relative deviation of a dimer's well depth", ""),
+    "rdf": (0.10, "mean deviation of g(r)", ""),
+    "force_mae": (40.0, "force MAE on held-out frames", "meV/Å"),
+    "energy_mae": (3.0, "energy MAE on held-out frames", "meV/atom"),
+}
+
+
+class Page:
+    """Lines of the page, and the failures that were met on the way."""
+
+    def __init__(self, students: dict[str, Path]):
+        self.students = students
+        self.lines: list[str] = []
+        self.failures: dict[str, list[str]] = {name: [] for name in students}
+
+    def add(self, *lines: str) -> None:
+        """Appends lines."""
+        self.lines += lines
+
+    def table(self, heads: list[str], rows: list[list[str]]) -> None:
+        """Appends a table and an empty line."""
+        self.add(*(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows]), "")
+
+    def judge(self, student: str, criterion: str, value: float, of: str) -> str:
+        """Notes a failure if the value is above its criterion; returns a mark for the table."""
+        limit, what, unit = CRITERIA[criterion]
+        if value <= limit:
+            return ""
+        self.failures[student].append(f"{what}, {of}: {value:.3g} {unit}".rstrip() + f", at most {limit:g}")
+        return " ✗"
+
+    def results(self, subject: str) -> dict[str, dict]:
+        """The students' results of a subject, of those that have it."""
+        files = {name: folder / f"{subject}.json" for name, folder in self.students.items()}
+        return {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
+
+
+def load_teacher(subject: str) -> dict:
+    """The teacher's results."""
+    return json.loads((teacher.FOLDER / f"{subject}.json").read_text())[subject]
+
+
+# --------------------------------------------------------------------------------- subjects
+
+
+def write_frequencies(page: Page) -> None:
+    """Harmonic frequencies: a table a student, and one figure."""
+    theirs = load_teacher("frequencies")
+    results = page.results("frequencies")
+    page.add(
+        "## Harmonic frequencies", "",
+        "Ten held-out molecules, each relaxed with its own potential; central differences of the forces with a step "
+        f"of {frequencies.STEP} Å. Deviations from the teacher's frequencies in 1/cm, with the modes matched by their "
+        "order, and by their overlap (assignment with the largest sum of squares).", "",
+    )  # fmt: skip
+    figure, axes = _axes(len(results))
+    for (name, result), axis in zip(results.items(), axes):
+        rows = []
+        for molecule, reference in theirs.items():
+            mine = result["frequencies"][molecule]
+            c = frequencies.compare(mine, reference)
+            mark = page.judge(name, "frequency_mean", c["by_order_mean"], molecule)
+            state = [] if c["relaxed"] else ["not relaxed"]
+            state += [f"{c['imaginary']} imaginary"] if c["imaginary"] else []
+            if state:
+                page.failures[name].append(f"{molecule}: {', '.join(state)}")
+            rows.append(
+                [
+                    molecule, f"{c['by_order_mean']:.1f}{mark}", f"{c['by_order_largest']:+.1f}",
+                    f"{c['by_overlap_mean']:.1f}", f"{c['by_overlap_largest']:+.1f}", f"{c['mean_overlap']:.3f}",
+                    f"{c['rmsd']:.3f}", ", ".join(state),
+                ]
+            )  # fmt: skip
+            difference = np.array(mine["frequencies"]) - reference["frequencies"]
+            axis.plot(reference["frequencies"], difference, ".", label=molecule)
+        page.add(f"### {name}", "")
+        page.table(
+            ["molecule", "by order: mean", "largest", "by overlap: mean", "largest", "mean overlap",
+             "distance of the structures / Å", ""], rows,
+        )  # fmt: skip
+        axis.axhline(0, color="black", linewidth=0.6)
+        axis.set(title=name, xlabel="teacher's frequency / cm⁻¹", ylabel="student - teacher / cm⁻¹")
+        axis.legend(fontsize=6, ncols=2)
+    _save(page, figure, "frequencies", "Deviation of each frequency, by order", results)
+
+
+def write_torsions(page: Page) -> None:
+    """Torsion scans."""
+    theirs, results = load_teacher("torsions"), page.results("torsions")
+    page.add(
+        "## Torsions", "", "The dihedral angle is held, everything else relaxed with the potential itself. Energies "
+        "are above each potential's own lowest.", "",
+    )  # fmt: skip
+    figure, axes = _axes(len(theirs))
+    rows = []
+    for axis, (molecule, reference) in zip(axes, theirs.items()):
+        axis.plot(reference["angles"], 1e3 * np.array(reference["energies"]), "k.-", label="teacher")
+        for name, result in results.items():
+            mine = result["torsions"][molecule]
+            c = torsions.compare(mine, reference)
+            mark = page.judge(name, "torsion_rms", c["rms_meV"], molecule)
+            if not c["converged"]:
+                page.failures[name].append(f"torsion of {molecule}: not all angles could be relaxed")
+            axis.plot(mine["angles"], 1e3 * np.array(mine["energies"]), ".-", label=name)
+            rows.append(
+                [
+                    molecule, name, f"{c['rms_meV']:.1f}{mark}", f"{c['largest_meV']:.1f}",
+                    f"{c['barrier_meV']:.0f} / {c['teacher_barrier_meV']:.0f}",
+                    f"{c['minimum']:g} / {c['teacher_minimum']:g}", "" if c["converged"] else "not all converged",
+                ]
+            )  # fmt: skip
+        axis.set(title=molecule, xlabel="dihedral angle / °", ylabel="energy / meV")
+        axis.legend(fontsize=7)
+    page.table(
+        ["molecule", "student", "rms / meV", "largest deviation", "highest energy: student / teacher",
+         "angle of the lowest: student / teacher", ""], rows,
+    )  # fmt: skip
+    _save(page, figure, "torsions", "Relaxed torsion scans", results)
+
+
+def write_dimers(page: Page) -> None:
+    """Dimer curves."""
+    theirs, results = load_teacher("dimers"), page.results("dimers")
+    page.add(
+        "## Dimers", "", "Interaction energies of rigid molecules in the geometries of the S22 set, the second one "
+        "moved. A student sees nothing beyond its cutoff; the teacher does. Both molecules may be in the training "
+        "data. Deviations are taken where the teacher's energy is below 300 meV.", "",
+    )  # fmt: skip
+    figure, axes = _axes(len(theirs))
+    rows = []
+    for axis, (dimer, reference) in zip(axes, theirs.items()):
+        axis.plot(reference["separations"], 1e3 * np.array(reference["energies"]), "k.-", label="teacher")
+        for name, result in results.items():
+            mine = result["dimers"][dimer]
+            c = dimers.compare(mine, reference)
+            relative = abs(c["depth_meV"] / c["teacher_depth_meV"] - 1)
+            mark = page.judge(name, "well_depth", relative, dimer)
+            axis.plot(mine["separations"], 1e3 * np.array(mine["energies"]), ".-", label=name)
+            rows.append(
+                [
+                    dimer, name, f"{c['depth_meV']:.0f} / {c['teacher_depth_meV']:.0f}{mark}",
+                    f"{c['minimum']:.2f} / {c['teacher_minimum']:.2f}", f"{c['rms_meV']:.1f}",
+                    f"{c['largest_meV']:.1f}",
+                ]
+            )  # fmt: skip
+        depth = -1e3 * min(reference["energies"])
+        axis.set(title=dimer, xlabel="separation / Å", ylabel="energy / meV", ylim=(-2 * depth, 3 * depth))
+        axis.legend(fontsize=7)
+    page.table(
+        ["dimer", "student", "depth / meV: student / teacher", "minimum / Å: student / teacher", "rms / meV",
+         "largest deviation"], rows,
+    )  # fmt: skip
+    _save(page, figure, "dimers", "Interaction energies", results)
+
+
+def write_liquids(page: Page) -> None:
+    """Radial distribution functions and densities."""
+    results, stability = page.results("liquids"), page.results("stability")
+    page.add("## Liquids", "", "### Radial distribution functions", "")
+    for box in liquids.BOXES:
+        file = teacher.FOLDER / f"liquid-{box}.json"
+        reference = json.loads(file.read_text()) if file.exists() else None
+        write_rdf(page, box, reference, {n: r["liquids"][box] for n, r in results.items()})
+    page.add(
+        "### Density", "", "At 300 K and 1 atm; the second half of the NPT runs of the stability tests, with the "
+        "standard error of five blocks. The teacher's own density would take a hundred times the labels that its "
+        "g(r) takes and was not affordable; the experiment's is no test of the student, but of the teacher as well.",
+        "",
+    )  # fmt: skip
+    rows = []
+    for name, result in stability.items():
+        for test in (t for t in result["tests"] if t["npt"]):
+            text = "-" if "mean_density" not in test else f"{test['mean_density']:.3f}"
+            if test.get("error_density") is not None:
+                text += f" ± {test['error_density']:.3f}"
+            rows.append(
+                [test["test"].removesuffix("-NPT"), name, text, f"{EXPERIMENT[test['test'].split('-')[0]]:.3f}",
+                 f"{test['ps']:g} of {test['planned_ps']:g}"]
+            )  # fmt: skip
+    if rows:
+        page.table(["box", "student", "density / g/cm³", "experiment, 298 K", "ps"], rows)
+    else:
+        page.add("Not measured.", "")
+
+
+#: g/cm3, CRC Handbook of Chemistry and Physics
+EXPERIMENT = {
+    "water": 0.997, "methanol": 0.787, "ethanol": 0.785, "acetonitrile": 0.777, "benzene": 0.874, "acetone": 0.785,
+}  # fmt: skip
+
+
+def write_rdf(page: Page, box: str, reference: dict | None, results: dict[str, dict]) -> None:
+    """g(r) of one box."""
+    good = {name: one for name, one in results.items() if not one.get("error")}
+    for name in results.keys() - good.keys():
+        page.failures[name].append(f"dynamics of {box} stopped: {results[name]['error']}")
+        page.add(f"{name}: the dynamics of {box} stopped: {results[name]['error']}", "")
+    pairs = liquids.PAIRS[box.split("-")[0]]
+    if reference:
+        page.add(
+            f"{box}: {reference['length_ps']:.2f} ps of the teacher after {reference['equilibration_ps']:g} ps at its "
+            f"pressure of {reference['pressure_bar']:.0f} ± {reference['pressure_error_bar']:.0f} bar: so short a run "
+            "that its g(r) has an error of its own, which nobody knows.", "",
+        )  # fmt: skip
+    else:
+        page.add(f"{box}: no dynamics of the teacher that is long enough (liquid_teacher.py makes it).", "")
+    if not good and not reference:
+        return
+    figure, axes = _axes(len(pairs))
+    rows = []
+    for axis, pair in zip(axes, pairs):
+        if reference:
+            axis.plot(reference["rdf"]["r"], reference["rdf"][pair], "k-", label="teacher")
+        for name, one in good.items():
+            axis.plot(one["rdf"]["r"], one["rdf"][pair], "-", label=name)
+            if reference:
+                c = liquids.compare(one, reference)[pair]
+                mark = page.judge(name, "rdf", c["mean_deviation"], f"{box}, {pair}")
+                peaks = [f"{g:.2f} at {r:.2f} Å" for r, g in (c["peak"], c["teacher_peak"])]
+                rows.append([pair, name, f"{c['mean_deviation']:.3f}{mark}", *peaks])
+        axis.set(title=f"{box}, {pair}", xlabel="r / Å", ylabel="g(r)")
+        axis.legend(fontsize=7)
+    if rows:
+        page.table(["pair", "student", "mean deviation of g(r)", "student's maximum", "teacher's maximum"], rows)
+    for name, one in good.items():
+        page.add(
+            f"{name}: {one['length_ps']:g} ps, pressure {one['pressure_bar']:.0f} ± {one['pressure_error_bar']:.0f} bar.",
+            "",
+        )
+    _save(page, figure, f"rdf-{box}", f"Radial distribution functions of {box}", good)
+
+
+def write_stability(page: Page) -> None:
+    """Survivors."""
+    results = page.results("stability")
+    page.add(
+        "## Stability", "", "Molecular dynamics by Langevin's equation. A molecule or liquid fails by a bond that "
+        "breaks or forms, a coordinate that is not a number, or, at constant pressure, a density beyond 0.5 to 1.6 "
+        "times that at first.", "",
+    )  # fmt: skip
+    for name, result in results.items():
+        rows = []
+        for test in result["tests"]:
+            length = f"{test['ps']:g} of {test['planned_ps']:g}"
+            rows.append([test["test"], f"{test['survivors']} of {test['fragments']}", length])
+            if not test["complete"]:
+                page.failures[name].append(f"stability, {test['test']}: only {length} ps were run")
+            for fragment, failure in test["failed"].items():
+                page.failures[name].append(
+                    f"stability, {test['test']}: {fragment} after {failure['ps']:g} ps: {failure['reason']}"
+                )
+        page.add(f"### {name}", "", f"{result['precision']} precision, time step {result['timestep']:g} fs.", "")
+        page.table(["dynamics", "survivors", "ps"], rows)
+    if not results:
+        page.add("Not measured.", "")
+
+
+def write_errors(page: Page) -> None:
+    """Errors on held-out frames."""
+    results = page.results("errors")
+    page.add("## Errors on held-out frames", "")
+    for name, result in results.items():
+        rows = []
+        for group, row in result["classes"].items():
+            marks = [
+                page.judge(name, "energy_mae", row["energy_mae_meV_per_atom"], group),
+                page.judge(name, "force_mae", row["force_mae_meV_per_A"], group),
+            ]
+            rows.append(
+                [
+                    group, str(row["frames"]), f"{row['energy_mae_meV_per_atom']:.2f}{marks[0]}",
+                    f"{row['energy_rmse_meV_per_atom']:.2f}", f"{row['force_mae_meV_per_A']:.1f}{marks[1]}",
+                    f"{row['force_rmse_meV_per_A']:.1f}",
+                    f"{row['worst_molecule']} ({row['worst_force_mae_meV_per_A']:.1f})",
+                ]
+            )  # fmt: skip
+        seen = result["molecules_are_shared_with_training"]
+        page.add(
+            f"### {name}", "", "Training has seen other frames of these molecules." if seen else
+            "Training has seen no frame of these molecules.", "",
+        )  # fmt: skip
+        page.table(
+            ["class", "frames", "energy MAE / meV/atom", "RMSE", "force MAE / meV/Å", "RMSE",
+             "worst molecule (force MAE)"], rows,
+        )  # fmt: skip
+    if not results:
+        page.add("Not measured.", "")
+        return
+    figure, axes = _axes(1)
+    for name, result in results.items():
+        bins = [b for b in result["by_force"] if b["forces"]]
+        middles = [np.sqrt(max(b["from"], 0.03) * b["to"]) for b in bins]
+        for key, style in (("mae", ".-"), ("rmse", ".:")):
+            axes[0].loglog(middles, [1e3 * b[key] for b in bins], style, label=f"{name}, {key.upper()}")
+    axes[0].set(xlabel="teacher's force on an atom / eV/Å", ylabel="error of a component / meV/Å")
+    axes[0].legend()
+    _save(page, figure, "errors", "Error against the teacher's force", results)
+
+
+# --------------------------------------------------------------------------------- page
+
+
+def _axes(count: int) -> tuple[Figure, np.ndarray]:
+    figure = Figure(figsize=(4.5 * max(count, 1), 3.6), layout="constrained")
+    return figure, np.atleast_1d(figure.subplots(1, max(count, 1)))
+
+
+def _save(page: Page, figure: Figure, name: str, caption: str, results: dict) -> None:
+    """Writes the figure and shows it on the page, if any student is in it."""
+    if results:
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        figure.savefig(FIGURES / f"{name}.svg", metadata={"Date": None})
+        page.add(f"![{caption}](validation/{name}.svg)", "")
+
+
+def write_page(students: dict[str, Path]) -> str:
+    """The page's text; figures are written on the way."""
+    page = Page(students)
+    for write in (write_errors, write_frequencies, write_torsions, write_dimers, write_liquids, write_stability):
+        write(page)
+    head = [
+        "# Validation", "",
+        f"Students against their teacher, {teacher.NAME}; how far the teacher is from experiment is another matter. "
+        "Written by `potentials/validation/report.py` from measured results, failures included; "
+        "[potentials/validation](../potentials/validation/README.md) tells how to validate a potential of your own.",
+        "", "## Where they fail", "",
+        "What a student must not exceed; ✗ marks it in the tables where it does: "
+        + "; ".join(f"{what} {limit:g} {unit}".strip() for limit, what, unit in CRITERIA.values()) + ".", "",
+    ]  # fmt: skip
+    for name, failures in page.failures.items():
+        head += [f"**{name}**: " + ("fails in" if failures else "meets all criteria that were measured."), ""]
+        head += [f"* {failure}" for failure in failures] + ([""] if failures else [])
+    return "\n".join(head + page.lines).rstrip() + "\n"
+
+
+@click.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+def main(folders: tuple[Path, ...]) -> None:
+    """Write doc/validation.md from the results in FOLDERS, each of one potential."""
+    students = {}
+    for folder in folders:
+        files = sorted(folder.glob("*.json"))
+        names = {json.loads(file.read_text())["of"]["name"] for file in files}
+        if len(names) != 1:
+            raise click.ClickException(
+                f"{folder} holds results of {', '.join(sorted(names)) or 'nothing'}; give a folder of one potential"
+            )
+        students[names.pop()] = folder
+    PAGE.write_text(write_page(students))
+    click.echo(f"{PAGE}")
+
+
+if __name__ == "__main__":
+    main()

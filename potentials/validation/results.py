@@ -1,0 +1,33 @@
+"""Files of results: JSON that says which potential it is of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import click
+
+
+def origin(potential: Path) -> dict[str, str]:
+    """Name and hash of a potential's file. Raises click.ClickException if there is none."""
+    if not potential.is_file():
+        raise click.ClickException(f"{potential}: no such file, nor the name of a potential that ships")
+    return {"name": potential.stem, "sha256": hashlib.sha256(potential.read_bytes()).hexdigest()[:16]}
+
+
+def check_origin(folder: Path, of: dict[str, str]) -> None:
+    """Refuses a folder that holds another potential's results."""
+    for file in folder.glob("*.json"):
+        found = json.loads(file.read_text())["of"]
+        if found != of:
+            raise click.ClickException(
+                f"{file} is of {found}, this potential is {of}; choose another --output or delete the file"
+            )
+
+
+def store(file: Path, result: dict) -> None:
+    """Writes JSON, compact but for a line for each object that follows another."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(result, separators=(",", ":")).replace('},"', '},\n"').replace("},{", "},\n{")
+    file.write_text(text + "\n")

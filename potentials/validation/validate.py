@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Measures a potential's physics, for report.py to set beside the teacher's.
+
+python potentials/validation/validate.py POTENTIAL --output FOLDER     # a student: FOLDER/SUBJECT.json
+python potentials/validation/validate.py --teacher                     # the teacher: teacher/SUBJECT.json
+
+Subjects that are there are not measured again: delete the file, or the folder after changing the potential.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+import dimers
+import frequencies
+import liquids
+import teacher
+import torsions
+from dynamics import DynamicsError, Engine
+from mlff_student.ase import MLFFStudent
+from mlff_student.lammps_session import LammpsError, find_potential
+from mlff_student.potential import PotentialError
+from results import check_origin, origin, store
+from stability import engine_options
+
+SUBJECTS = {"dimers": dimers, "frequencies": frequencies, "torsions": torsions}
+
+
+def progress(items, label: str):
+    """A progress bar over the items."""
+    return tqdm(items, desc=label)
+
+
+def measure_molecules(calculator, folder: Path, of: dict) -> None:
+    """Measures the subjects that an ASE calculator can do."""
+    for name, module in SUBJECTS.items():
+        if not (folder / f"{name}.json").exists():
+            store(folder / f"{name}.json", {"of": of, name: module.measure(calculator, progress)})
+
+
+@click.command()
+@click.argument("potential", required=False)
+@click.option("--output", type=click.Path(path_type=Path), help="Folder.")
+@click.option("--teacher", "of_teacher", is_flag=True, help="Measure the teacher instead of a student.")
+@click.option("--skip-liquids", is_flag=True, help="Leave out the liquids' dynamics.")
+@engine_options
+def main(potential, output, of_teacher, skip_liquids, lammps, precision, timestep):
+    """Measure POTENTIAL, or the teacher. Liquids of the teacher: liquid_teacher.py."""
+    if of_teacher == bool(potential) or of_teacher == bool(output):
+        raise click.UsageError("give either POTENTIAL and --output, or --teacher")
+    if of_teacher:
+        measure_molecules(teacher.teacher(), teacher.FOLDER, {"name": teacher.NAME})
+        return
+    file = find_potential(potential)
+    of = origin(file)
+    check_origin(output, of)
+    try:
+        measure_molecules(MLFFStudent(file), output, of)
+        if not skip_liquids and not (output / "liquids.json").exists():
+            engine = Engine(file, lammps, precision, timestep)
+            found = {"of": of, "liquids": liquids.measure(engine, output / "liquids", progress)}
+            store(output / "liquids.json", found)
+    except (DynamicsError, LammpsError, PotentialError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()
