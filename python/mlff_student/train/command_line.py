@@ -36,7 +36,7 @@ from .config import Config, ConfigError, load_config
 @click.option("--restart", is_flag=True, help="Ignore the checkpoint in the run folder.")
 @click.option("--time-limit", type=float, help="Stop after this many seconds; call again to go on.")
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Processes that label [1].")
-@click.option("--steps", type=int, help="Replaces training.steps.")
+@click.option("--steps", type=click.IntRange(min=1), help="Replaces training.steps.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Replaces training.device."
 )
@@ -92,6 +92,8 @@ def command(
 )
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Processes that label [all cores].")
 @click.option("--rounds", type=click.IntRange(min=1), help="Replaces active.rounds.")
+@click.option("--steps", type=click.IntRange(min=1), help="Replaces training.steps, before the first round.")
+@click.option("--round-steps", type=click.IntRange(min=1), help="Replaces active.steps.")
 @click.option("--time-limit", type=float, help="Stop after this many seconds; call again to go on.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Replaces training.device."
@@ -107,6 +109,8 @@ def active_command(
     output: str | None,
     jobs: int | None,
     rounds: int | None,
+    steps: int | None,
+    round_steps: int | None,
     time_limit: float | None,
     device: str | None,
     fusion: str | None,
@@ -119,12 +123,11 @@ def active_command(
     begin = time.monotonic()
     try:
         config = load_config(config_file)
-        given = {"device": device, "fusion": fusion}
+        given = {"steps": steps, "device": device, "fusion": fusion}
         config = _replace(config, **{k: v for k, v in given.items() if v is not None})
-        if rounds is not None:
-            config = dataclasses.replace(
-                config, active=dataclasses.replace(config.active, rounds=rounds)
-            )
+        given = {"rounds": rounds, "steps": round_steps}
+        given = {k: v for k, v in given.items() if v is not None}
+        config = dataclasses.replace(config, active=dataclasses.replace(config.active, **given))
         try:
             from .active import Run, run
         except ImportError as error:
