@@ -55,7 +55,8 @@ def write_record(active: Run, number: int) -> None:
     both = {"trained on": training, "held out": held_out}
     points = {name: _points(committees["before"], frames) for name, frames in both.items()}
     record["rank_correlation"] = _rank_correlation(*np.hstack(list(points.values())))
-    _plot(record, points, _points(committees["after"], held_out), active.path("record", number, "png"))
+    after = _points(committees["after"], held_out)
+    _plot(record, points, after, active.path("record", number, "png"))
     active.path("record", number, "json").write_text(json.dumps(record, indent=1))
 
 
@@ -63,12 +64,13 @@ def errors_of(committee: Committee, frames: Frames) -> dict[str, float]:
     """Errors of the members on labelled frames, their means; see _points for the last."""
     energies, forces = committee.predict(frames)
     deviation = 1e3 * (forces - frames.forces)
+    largest = 1e3 * force_errors(forces, frames)
     return {
         "frames": len(frames),
         "energy_mae_meV_per_atom": 1e3 * float(np.abs(energies).mean()),
         "force_mae_meV_per_A": float(np.abs(deviation).mean()),
         "force_rmse_meV_per_A": float(np.sqrt(np.square(deviation).mean())),
-        "median_largest_force_error_meV_per_A": 1e3 * float(np.median(force_errors(forces, frames))),
+        "median_largest_force_error_meV_per_A": float(np.median(largest)),
     }
 
 
@@ -94,9 +96,9 @@ def _classes(frames: Frames) -> dict[str, int]:
 
 
 def _quantiles(counts: list[int]) -> dict[str, float]:
-    """Quantiles of a histogram: the upper ends of the bins they lie in."""
+    """Quantiles of a histogram: the upper ends of the bins they lie in (the last has none)."""
     share = np.cumsum(counts) / max(1, sum(counts))
-    ends = [*BINS, np.inf]
+    ends = [*BINS, BINS[-1]]
     return {str(q): float(ends[int(np.searchsorted(share, q))]) for q in (0.1, 0.5, 0.9, 0.99)}
 
 

@@ -92,7 +92,9 @@ def command(
 )
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Processes that label [all cores].")
 @click.option("--rounds", type=click.IntRange(min=1), help="Replaces active.rounds.")
-@click.option("--steps", type=click.IntRange(min=1), help="Replaces training.steps, before the first round.")
+@click.option(
+    "--steps", type=click.IntRange(min=1), help="Replaces training.steps, before the first round."
+)
 @click.option("--round-steps", type=click.IntRange(min=1), help="Replaces active.steps.")
 @click.option("--time-limit", type=float, help="Stop after this many seconds; call again to go on.")
 @click.option(
@@ -118,7 +120,7 @@ def active_command(
 ) -> None:
     """Let a committee find structures it does not know, label them and train on them, in rounds.
 
-    Trains the committee first if the run folder has none; stages that are finished are not repeated.
+    Trains the committee first if the run folder has none. Finished stages are not repeated.
     """
     begin = time.monotonic()
     try:
@@ -131,7 +133,8 @@ def active_command(
         try:
             from .active import Run, run
         except ImportError as error:
-            raise ConfigError(f"active learning needs the package {error.name}; install it") from None
+            reason = f"active learning needs the package {error.name}; install it"
+            raise ConfigError(reason) from None
         folder = Path(output) if output else config.folder / "active"
         limit = math.inf if time_limit is None else begin + time_limit
         finished = run(Run(config, folder, jobs or os.cpu_count() or 1, limit, not quiet))

@@ -269,7 +269,8 @@ class Fit:
         free = ("steps", "device", "fusion", "more_frames", "start")
         training = {k: v for k, v in plain["training"].items() if k not in free}
         start = [potential.sha256 for potential in self.start]
-        kept = [plain["seed"], plain["split"], plain["network"], training, self.frames.hash(), start]
+        kept = [plain[name] for name in ("seed", "split", "network")]
+        kept += [training, self.frames.hash(), start]
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 

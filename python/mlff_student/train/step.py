@@ -229,7 +229,7 @@ class Step:
             loss = self._loss(dict(zip(names, weights)), Batch(*tensors))
             return loss.detach(), [g.detach() for g in torch.autograd.grad(loss, weights)]
 
-        def arguments(weights: dict[str, Tensor], batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
+        def arguments(weights: dict, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
             return [w.detach() for w in weights.values()], list(vars(batch).values())
 
         example = self.weights[0], self.data.select(self.index[0], self.size)
@@ -237,9 +237,7 @@ class Step:
             traced = make_fx(gradients)(*arguments(*example))
             compiled = torch.compile(traced, dynamic=False)
 
-            def run(
-                weights: dict[str, Tensor], batch: Batch
-            ) -> tuple[Tensor, list[Tensor]]:
+            def run(weights: dict, batch: Batch) -> tuple[Tensor, list[Tensor]]:
                 with torch.no_grad():
                     return compiled(*arguments(weights, batch))
 
