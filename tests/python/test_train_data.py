@@ -26,6 +26,7 @@ CC alkane alkanes test
 
 SAMPLING = [
     {"kind": "force_field", "frames": 4, "run": 2, "temperatures": [300, 600], "steps": 2},
+    {"kind": "force_field", "frames": 2, "temperatures": [0], "heavy_atoms": [3, 3]},
     {"kind": "force_field", "frames": 1, "temperatures": [0], "relaxation": 2, "heavy_atoms": [1, 1]},
     {"kind": "stretch", "frames": 2, "range": [0.9, 1.2]},
     {"kind": "rattle", "frames": 2, "range": [0.01, 0.05]},
@@ -105,6 +106,7 @@ def test_a_missing_list_and_unknown_molecules_are_refused(tmp_path):
         ),
         ({"kind": "liquid", "count": 1, "size": [3, 3], "temperatures": [300]}, "range: must be"),
         ({"kind": "force_field"}, "temperatures: is missing"),
+        ({"kind": "md", "temperatures": [300, 0]}, "temperatures: must be above zero"),
         (
             {"kind": "md", "temperatures": [300], "steps": 3},
             "md takes neither steps nor relaxation",
@@ -297,6 +299,14 @@ def test_labels_belong_to_their_structures(labelled):
         assert atoms.get_potential_energy() == pytest.approx(frames.energies[k], abs=1e-3)
         part = slice(frames.offsets[k], frames.offsets[k + 1])
         np.testing.assert_allclose(atoms.get_forces(), frames.forces[part], atol=1e-3)
+
+
+def test_no_frame_is_there_twice(labelled):
+    frames = labelled[1]
+    seen = set()
+    for part in itertools.pairwise(frames.offsets):
+        seen.add(np.round(frames.positions[slice(*part)], 2).tobytes())
+    assert len(seen) == len(frames)
 
 
 def test_processes_and_calls_share_the_pieces(labelled, tmp_path):

@@ -387,6 +387,11 @@ def _check_sampler(where: str, sampler: Sampler) -> None:
     thermal = ("md", "normal_modes", "force_field", "cluster", "liquid")
     if sampler.kind in thermal and not sampler.temperatures:
         raise ConfigError(f"{where}.temperatures: is missing; {sampler.kind} needs it (K)")
+    coldest = min(sampler.temperatures, default=1.0)
+    if coldest < 0 or coldest == 0 and sampler.kind != "force_field":
+        raise ConfigError(
+            f"{where}.temperatures: must be above zero (or zero: force_field), but one is {coldest}"
+        )
     if sampler.kind in ("cluster", "liquid") and sampler.count <= 0:
         raise ConfigError(f"{where}.count: is missing; {sampler.kind} needs it, above zero")
     required = {

@@ -35,6 +35,9 @@ def make_starts(task: Task) -> list[Atoms]:
         return list(sampling.stretched(structures[0], sampler, frames, rng))
     if sampler.kind == "contact":
         return list(sampling.in_contact(*structures, sampler, frames, rng))
+    if sampler.kind == "force_field" and task.temperature == 0:
+        smiles, seeds = task.members[0].smiles, rng.integers(2**31, size=frames - 1)
+        return [structures[0], *(force_field.conformer(smiles, int(s))[1] for s in seeds)]
     if sampler.kind == "force_field":
         slope = force_field.gradient(list(molecules))
         return _dynamics(structures[0], slope, task, EQUILIBRATION, SPACING, rng)
@@ -67,11 +70,9 @@ def _dynamics(
     spacing: int,
     rng: np.random.Generator,
 ) -> list[Atoms]:
-    """Frames of the force field's dynamics at the task's temperature; at 0 K, the start itself."""
+    """Frames of the force field's dynamics at the task's temperature."""
     from . import force_field
 
-    if task.temperature == 0:
-        return [start] * task.frames
     positions = start.positions
     if len(task.members) > 1:
         positions = force_field.minimise(positions, slope, 200)
