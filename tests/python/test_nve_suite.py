@@ -34,8 +34,8 @@ def recording(timestep: float = 0.5, length: float = 20.0, fluctuation: float = 
     kinetic = KINETIC * (1 + 0.2 * wave)
     total = -6000 + KINETIC * fluctuation * np.sqrt(2) * np.cos(2 * np.pi * 333.3 * time / length)
     return Recording(
-        folder, timestep, time, kinetic / KINETIC * 300, total - kinetic, kinetic, np.zeros((4001, 3)),
-        np.ones((4001, 3)), time, KINETIC * shadow * random.normal(size=4001),
+        folder, timestep, time, kinetic / KINETIC * 300, total - kinetic, kinetic, np.ones(4001),
+        np.zeros((4001, 3)), np.ones((4001, 3)), time, KINETIC * shadow * random.normal(size=4001),
     )  # fmt: skip
 
 
@@ -106,6 +106,24 @@ def test_a_drift_within_the_limit_passes_and_one_lost_in_its_error_is_skipped():
     assert row.verdict == SKIPPED and abs(row.value) > 0.1 and "run longer" in row.reason
 
 
+def test_parts_that_fly_apart_may_cool_but_not_heat():
+    for by, size, verdict in ((-40, 3.0, SKIPPED), (-40, 1.5, FAIL), (40, 3.0, FAIL)):
+        results = good()
+        heat(results.long, by)
+        results.long.size = np.linspace(1.0, size, 4001)
+        assert verdicts(results)["temperature"] == verdict
+
+
+def test_the_limit_of_a_drift_grows_beyond_100_ps():
+    results = good()
+    results.long.time *= 15  # 300 ps
+    results.long.shadow_time = results.long.time
+    for percent, verdict in ((0.25, PASS), (0.35, FAIL)):
+        results.long.shadow = recording().shadow
+        ramp(results.long, percent)
+        assert verdicts(results)["drift of the energy"] == verdict
+
+
 def test_drift_rate_is_judged_where_its_error_is_small_enough():
     results = good()
     rate = lambda: next(r for r in judge(results, "mixed") if r.criterion == "drift rate")  # noqa: E731
@@ -148,10 +166,11 @@ def test_baseline_fails_beyond_the_combined_error(tmp_path):
         ramp(worse.long, factor * error)
         found = baseline.compare(file, HEADING, judge(worse, "double"))
         assert {r.verdict for r in found if r.criterion.startswith("drift")} == {verdict}
-    worse = good()
-    worse.balance = recording(BALANCE_TIMESTEP, 0.25, 2e-5, 2.5e-7)
-    found = {r.criterion: r.verdict for r in baseline.compare(file, HEADING, judge(worse, "double"))}
-    assert found["energy balance at 0.0625 fs, against the baseline"] == FAIL
+    for shadow, verdict in ((5e-7, PASS), (3e-6, FAIL)):
+        worse = good()
+        worse.balance = recording(BALANCE_TIMESTEP, 0.25, 2e-5, shadow)
+        found = {r.criterion: r.verdict for r in baseline.compare(file, HEADING, judge(worse, "double"))}
+        assert found["energy balance at 0.0625 fs, against the baseline"] == verdict
 
 
 def test_baseline_of_something_else_is_refused(tmp_path):

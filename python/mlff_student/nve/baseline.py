@@ -7,13 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..atomic_file import replaced_when_complete
-from .criteria import FAIL, PASS, SKIPPED, Verdict
+from .criteria import BALANCE, FAIL, PASS, SKIPPED, Verdict
+from .runs import BALANCE_TIMESTEP
 
 #: Criteria whose value has an error; the sign of a drift is chance, its size counts.
 WITH_ERROR = ("drift of the energy", "drift rate", "drift of the energy after NPT", "drift rate after NPT")
-#: Criteria without one, and the factor by which another trajectory of the same potential may exceed them.
-FACTOR = 2.0
-WITHOUT_ERROR = ("energy balance at 0.0625 fs",)
+WITHOUT_ERROR = (f"energy balance at {BALANCE_TIMESTEP:g} fs",)
+#: Factor by which another trajectory of the same potential may exceed the latter, and what is too little to tell:
+#: in double precision a rough place of the potential that one trajectory meets and another does not decides.
+FACTOR, NEGLIGIBLE = 2.0, 0.1 * BALANCE
 
 
 class BaselineError(Exception):
@@ -38,7 +40,7 @@ def compare(file: Path, heading: dict, verdicts: list[Verdict]) -> list[Verdict]
     """One verdict for each number of the baseline. Raises BaselineError.
 
     A drift fails if it is larger than the baseline's by more than twice the combined error, an energy balance
-    if it is larger by more than FACTOR.
+    if it is larger by more than FACTOR and not NEGLIGIBLE.
     """
     stored = _read(file)
     for key in ("precision", "mode"):
@@ -68,7 +70,7 @@ def _verdict(old: dict, new: Verdict | None) -> Verdict:
     if new is None or new.value is None:
         return Verdict(structure, criterion, SKIPPED, reason="not measured this time")
     if old["error"] is None:
-        limit, error = FACTOR * old["value"], None
+        limit, error = max(FACTOR * old["value"], NEGLIGIBLE), None
         worse = new.value > limit
     else:
         error = (old["error"] ** 2 + new.error**2) ** 0.5

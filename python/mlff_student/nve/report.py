@@ -126,7 +126,7 @@ def draw_drift(panel, run: Recording, kinetic: float) -> None:
     low, high = (percent * (line.slope + sign * 2 * line.error) * away for sign in (-1, 1))
     panel.fill_between(time, low, high, color="tab:red", alpha=0.2, label="twice its error")
     panel.set_ylabel("deviation / %\nof the kinetic energy")
-    panel.legend(loc="upper right", ncols=2, fontsize="small")
+    panel.legend(ncols=2, fontsize="small")
 
 
 def draw_scaling(axes, results: Results) -> None:

@@ -59,6 +59,7 @@ class Recording:
     temperature: np.ndarray
     potential: np.ndarray
     kinetic: np.ndarray
+    size: np.ndarray  #: radius of gyration, A
     momentum: np.ndarray  #: [n, 3] u A/ps
     angular_momentum: np.ndarray  #: [n, 3] u A^2/ps
     shadow_time: np.ndarray  #: [m]
@@ -214,6 +215,6 @@ def read_recording(folder: Path, timestep: float, every: int) -> Recording:
         shadow = mean_shadow_energy(change, square, timestep / 1000)
         shadow_time = (step - 0.5 * (every - 1)) * timestep / 1000
     return Recording(
-        folder, timestep, time, columns["temperature"], potential, kinetic, vector("momentum"),
-        vector("angular_momentum"), shadow_time, shadow,
+        folder, timestep, time, columns["temperature"], potential, kinetic, columns["size"],
+        vector("momentum"), vector("angular_momentum"), shadow_time, shadow,
     )  # fmt: skip

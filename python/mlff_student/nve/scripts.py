@@ -20,6 +20,7 @@ COLUMNS = {
     "kinetic_energy": "ke",
     "total_energy": "etotal",
     "force_square": "c_square",
+    "size": "gyration(all)",
     "momentum_x": "vcm(all,x)*mass(all)",
     "momentum_y": "vcm(all,y)*mass(all)",
     "momentum_z": "vcm(all,z)*mass(all)",
