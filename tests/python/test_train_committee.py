@@ -120,6 +120,31 @@ def test_a_member_of_a_committee_is_the_network_it_would_be_alone(toy, tmp_path)
     assert first.provenance["errors"]["all"] != second.provenance["errors"]["all"]
 
 
+def test_a_step_alone_multiplies_in_tf32(toy, tmp_path, monkeypatch):
+    fit = Fit(parse_config(changed(matmul="tf32", evaluate_every=2, steps=2), toy.folder), tmp_path)
+    inside, flag = [], torch.backends.cuda.matmul
+    original = fit.step._gradients
+    monkeypatch.setattr(
+        fit.step, "_gradients", lambda *of: (inside.append(flag.allow_tf32), original(*of))[1]
+    )
+    fit.run(progress=False)
+    assert inside == [True, True] and not flag.allow_tf32
+
+
+def test_large_frames_count_more_if_asked_to(toy, tmp_path):
+    config = parse_config(changed(size_weight=2.0), toy.folder)
+    fit = Fit(config, tmp_path)
+    alike = Fit(parse_config(TOY, toy.folder), tmp_path / "alike")
+    n = fit.frames.counts[fit.parts["train"]].astype(float)
+    assert len(set(n)) > 1
+    for k in fit.parts["train"][[0, -1]]:
+        losses = []
+        for each in (fit, alike):
+            batch = each.data.select(each.data.fill([np.array([k])], each.size)[0], each.size)
+            losses.append(each.step._loss(each.step.weights[0], batch).item())
+        assert losses[0] / losses[1] == pytest.approx(fit.frames.counts[k] ** 2 / (n**2).mean())
+
+
 def test_a_committee_resumes(toy, tmp_path):
     config = parse_config(changed(committee=2, bootstrap=True, evaluate_every=8), toy.folder)
     whole = Fit(config, tmp_path / "whole")
