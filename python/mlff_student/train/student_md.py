@@ -71,7 +71,7 @@ class Simulation:
         to = {"device": device, "dtype": torch.float32}
         self.frame = torch.as_tensor(frame_numbers(starts), device=device)
         self.species = committee.species(starts.numbers)
-        self.positions = torch.as_tensor(starts.positions).to(**to)
+        self.positions = torch.tensor(starts.positions, **to)  # a copy, which moves
         masses = torch.as_tensor(atomic_masses[starts.numbers]).to(**to)[:, None]
         energy = torch.as_tensor(units.kB * temperatures).to(**to)[self.frame, None]
         self.inverse_mass, self.thermal = 1 / masses, torch.sqrt(energy / masses)
