@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,23 @@ def test_a_sampler_without_molecules_is_refused(tmp_path):
 def test_nothing_to_label_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="data.sampling: asks for no frame"):
         labelling.label(configuration(tmp_path, sampling=[]), progress=False)
+
+
+@pytest.mark.parametrize(
+    "sampler, text",
+    [
+        (
+            {"kind": "force_field", "temperatures": [300]},
+            "force_field needs the SMILES.*methane has",
+        ),
+        ({"kind": "contact", "range": [1.0, 1.1]}, "contact mixes molecules"),
+    ],
+)
+def test_samplers_say_when_they_need_smiles(tmp_path, sampler, text):
+    methane = [{"name": "methane", "structure": "CH4"}]
+    config = configuration(tmp_path, molecules=methane, sampling=[{"frames": 1, **sampler}])
+    with pytest.raises(ConfigError, match=r"data.sampling\[0\]: " + text):
+        tasks(config)
 
 
 def test_the_molecules_of_chno_are_what_they_should_be():
@@ -301,6 +319,22 @@ def test_labels_belong_to_their_structures(labelled):
         np.testing.assert_allclose(atoms.get_forces(), frames.forces[part], atol=1e-3)
 
 
+def test_normal_modes_are_those_of_the_conformer_at_hand(tmp_path, monkeypatch):
+    pytest.importorskip("rdkit", reason="conformers need RDKit")
+    sampler = {"kind": "normal_modes", "frames": 2, "run": 1, "temperatures": [300]}
+    config = configuration(tmp_path, sampling=[sampler | {"molecules": ["methanol"]}])
+    starts, modes, of = (
+        labelling.prepare(config, progress=False),
+        labelling.sampling.normal_modes,
+        [],
+    )
+    record = lambda start: of.append(start.positions.copy()) or modes(start)  # noqa: E731
+    monkeypatch.setattr(labelling.sampling, "normal_modes", record)
+    labelling.label(config, progress=False)
+    given = {starts[k][0].positions.tobytes() for k in (0, 1)}
+    assert len(given) == 2 and given == {positions.tobytes() for positions in of}
+
+
 def test_no_frame_is_there_twice(labelled):
     frames = labelled[1]
     seen = set()
@@ -309,7 +343,7 @@ def test_no_frame_is_there_twice(labelled):
     assert len(seen) == len(frames)
 
 
-def test_processes_and_calls_share_the_pieces(labelled, tmp_path):
+def test_processes_and_calls_share_the_pieces(labelled, tmp_path, monkeypatch):
     expected = labelled[1]
     config = configuration(tmp_path)
     assert labelling.label(config, progress=False, time_limit=0.0) is None
@@ -329,7 +363,9 @@ def test_processes_and_calls_share_the_pieces(labelled, tmp_path):
     assert set(part.trajectories) == {0, 3, len(plan) - 1}
     assert part.recipe["pieces"] == f"3 of {len(plan)}" and part.group_names == expected.group_names
     worker(3, plan[3], starts[3], groups.index(plan[3].group))  # made twice, counts once
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
     frames = labelling.label(config, progress=False, jobs=2)
+    assert os.environ["OMP_NUM_THREADS"] == "7"
     assert frames.hash() == expected.hash()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["molecules.smi", "toy.npz"]
 

@@ -6,6 +6,7 @@ pieces are in the folder of the recipe count.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import math
@@ -78,7 +79,11 @@ def _make_pieces(
     done = finished(parts_folder(config))
     order = np.random.default_rng(config.seed).permutation(len(pieces))  # any beginning is a sample
     left = [int(k) for k in order if k not in done]
-    work = ((k, pieces[k], starts.get(k), groups.index(pieces[k].group)) for k in left)
+    numbers = {group: index for index, group in enumerate(groups)}
+    work = (
+        (k, pieces[k], starts.get(k, []) if pieces[k].has_start else None, numbers[pieces[k].group])
+        for k in left
+    )
     worker = _Worker(config, parts_folder(config))
     bar = tqdm(total=len(pieces), initial=len(done), unit="piece", disable=not progress)
     for _ in in_processes(worker, work, jobs, end):
@@ -154,11 +159,23 @@ def in_processes(worker: Any, work: Iterable[tuple], jobs: int, end: float) -> I
         results = map(timed, work)
         yield from itertools.takewhile(lambda result: result != _LATE, results)
         return
-    os.environ["OMP_NUM_THREADS"] = "1"  # the processes share the cores
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    with _one_thread_each(), multiprocessing.get_context("spawn").Pool(jobs) as pool:
         for result in pool.imap_unordered(timed, work):
             if result != _LATE:
                 yield result
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes that begin meanwhile use one thread: they share the cores."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
 
 
 _LATE = "late"
@@ -202,7 +219,11 @@ class _Worker:
             if sampler.kind == "md":
                 yield from sampling.sample_md(first, sampler, task.temperature, frames, rng)
                 return
-            modes = self.starts.modes(task.members[0], first)
+            modes = (
+                self.starts.modes(task.members[0])
+                if starts is None
+                else sampling.normal_modes(first)
+            )
             geometries = sampling.along_modes(first, modes, task.temperature, frames, rng)
         elif starts is not None:
             geometries = starts
@@ -240,10 +261,10 @@ class _Starts:
             self.known[molecule.name] = sampling.relax(structure, teacher, self.config.data.relax)
         return self.known[molecule.name]
 
-    def modes(self, molecule: Molecule, structure: Atoms) -> Any:
+    def modes(self, molecule: Molecule) -> Any:
         """The normal modes of a molecule."""
         if molecule.name not in self.known_modes:
-            self.known_modes[molecule.name] = sampling.normal_modes(structure)
+            self.known_modes[molecule.name] = sampling.normal_modes(self[molecule])
         return self.known_modes[molecule.name]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from .config import Config, ConfigError, Molecule, Sampler
 
 JOINT = ("contact", "cluster", "liquid")  # samplers of several molecules
+MOVED = ("force_field", "cluster", "liquid")  # samplers that need the force field
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,17 @@ def tasks(config: Config) -> list[Task]:
             raise ConfigError(
                 f"data.sampling[{k}]: no molecule has the molecules, heavy_atoms and part that it asks "
                 "for; change them or leave it out"
+            )
+        with_smiles = {bool(molecule.smiles) for molecule in chosen}
+        if sampler.kind in MOVED and False in with_smiles:
+            raise ConfigError(
+                f"data.sampling[{k}]: {sampler.kind} needs the SMILES of each molecule, but "
+                f"{next(m.name for m in chosen if not m.smiles)} has a structure; name others"
+            )
+        if sampler.kind in JOINT and len(with_smiles) > 1:
+            raise ConfigError(
+                f"data.sampling[{k}]: {sampler.kind} mixes molecules that have SMILES with some that "
+                "have structures; name only the ones or the others"
             )
         if sampler.kind in JOINT:
             found += _joint(sampler, chosen, np.random.default_rng([config.seed, k]))
