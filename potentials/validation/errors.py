@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A potential's errors on held-out labelled frames: for each class, for each molecule, and by the size of the force.
 
-python potentials/validation/errors.py POTENTIAL CONFIG --output FOLDER
+python potentials/validation/errors.py POTENTIAL CONFIG [--output FOLDER]
 
 CONFIG is the potential's configuration for training; it says which frames are held out. Computed in LAMMPS by the
 plugin, so these are the errors of what users run.
@@ -19,7 +19,7 @@ from mlff_student.lammps_session import FILTERS, PRECISIONS, LammpsError, Sessio
 from mlff_student.potential import PotentialError
 from mlff_student.train.config import ConfigError, load_config
 from mlff_student.train.frames import Frames, split_frames
-from results import check_origin, origin, store
+from results import folder_for, origin, store
 
 #: Bounds of the teacher's force on an atom (eV/Angstrom) by which errors are sorted.
 FORCE_BOUNDS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, np.inf)
@@ -103,7 +103,7 @@ def held_out(config_file: Path, frames_file: Path | None) -> tuple[Frames, bool]
 @click.command()
 @click.argument("potential")
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder, for errors.json.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder [results/NAME].")
 @click.option("--frames", "frames_file", type=click.Path(path_type=Path), help="Instead of CONFIG's.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="double", show_default=True)
 @click.option("--filters", type=click.Choice(FILTERS))
@@ -123,7 +123,7 @@ def main(potential, config, output, frames_file, precision, filters):
         "classes": by_class(frames, energies, forces, molecules), "molecules": molecules,
         "by_force": by_force(frames, forces),
     }  # fmt: skip
-    check_origin(output, origin(file))
+    output = folder_for(file, output)
     store(output / "errors.json", result)
     for name, row in result["classes"].items():
         click.echo(

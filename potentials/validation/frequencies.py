@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 
 STRUCTURES = Path(__file__).resolve().parent / "structures"
 STEP = 0.005  # Angstrom, of the central differences
-LARGEST_FORCE = 1e-3  # eV/Angstrom, where relaxing ends
+LARGEST_FORCE = 5e-4  # eV/Angstrom, where relaxing ends
 
 
 def measure(calculator, progress) -> dict:
@@ -29,14 +29,27 @@ def measure(calculator, progress) -> dict:
         name = atoms.info["name"]
         atoms = Atoms(atoms.symbols, atoms.positions)
         atoms.calc = calculator
-        relaxed = bool(BFGS(atoms, logfile=None).run(fmax=LARGEST_FORCE, steps=1000))
-        frequencies, modes = normal_modes(atoms)
+        relaxed, frequencies, modes = minimum(atoms)
         found[name] = {
             "symbols": atoms.get_chemical_symbols(), "positions": atoms.positions.round(6).tolist(),
             "energy": float(atoms.get_potential_energy()), "relaxed": relaxed,
             "frequencies": frequencies.round(3).tolist(), "modes": modes.round(4).tolist(),
         }  # fmt: skip
     return found
+
+
+def minimum(atoms: Atoms, attempts: int = 4) -> tuple[bool, np.ndarray, np.ndarray]:
+    """Relaxes the atoms; returns whether that converged, and the `normal_modes`.
+
+    A saddle point, such as a methyl group the wrong way round, is left along its mode and relaxed again.
+    """
+    for attempt in range(attempts):
+        relaxed = bool(BFGS(atoms, logfile=None).run(fmax=LARGEST_FORCE, steps=1000))
+        frequencies, modes = normal_modes(atoms)
+        if frequencies[0] > 0 or attempt == attempts - 1:
+            return relaxed, frequencies, modes
+        step = modes[0].reshape(-1, 3) / np.sqrt(atoms.get_masses())[:, None]
+        atoms.positions += 0.1 * step / np.abs(step).max()
 
 
 def normal_modes(atoms: Atoms) -> tuple[np.ndarray, np.ndarray]:

@@ -3,14 +3,13 @@
 
 python potentials/validation/liquid_teacher.py --scratch FOLDER --time-limit 3600
 
-A step of 96 atoms takes seconds, so this stops when told to and continues from its checkpoints; whatever there is
-becomes teacher/liquid-NAME.json. NVT at 300 K and the experimental density by Langevin's equation. Hydrogen weighs
+A step of 96 atoms takes seconds, so this stops when told to and continues from its checkpoints; then whatever there
+is becomes teacher/liquid-NAME.json. NVT at 300 K and the experimental density by Langevin's equation. Hydrogen weighs
 4 u, which allows a step of 1.5 fs and leaves every classical average over configurations as it is.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -20,8 +19,10 @@ import numpy as np
 from ase import units
 from ase.io import read
 from ase.md.langevin import Langevin
+from scipy.stats import sem
 
 from liquids import BOXES, TEMPERATURE, distributions
+from results import store
 from teacher import FOLDER, teacher
 
 TIMESTEP = 1.5  # fs
@@ -29,7 +30,7 @@ FRICTION = 0.02  # 1/fs
 HYDROGEN_MASS = 4.0  # u
 SPACING = 4  # steps from frame to frame
 BURST = 8  # steps before it is another liquid's turn
-EQUILIBRATION_FS = 300.0  # left out of all averages
+EQUILIBRATION_FS = 150.0  # left out of all averages
 
 
 class Trajectory:
@@ -82,11 +83,10 @@ class Trajectory:
         frames = np.array(self.positions[first:])
         if len(frames) < 10:
             return None
-        from scipy.stats import sem
-
         volume, n = self.atoms.get_volume(), len(self.atoms)
         ideal = n * units.kB * TEMPERATURE / volume / units.bar  # of the kinetic energy
-        pressures = np.array(self.pressures[first:]) + ideal
+        virials = np.array(self.pressures[first:])
+        pressures = virials + ideal
         blocks = [part.mean() for part in np.array_split(pressures, 5)]
         return {
             "box": self.box, "temperature_K": TEMPERATURE, "frames": len(frames),
@@ -95,6 +95,10 @@ class Trajectory:
             "mean_temperature_K": float(np.mean(self.temperatures[first:])),
             "pressure_bar": float(pressures.mean()), "pressure_error_bar": float(sem(blocks)),
             "rdf": distributions(frames, self.atoms),
+            "snapshots": {
+                "positions": frames[:: len(frames) // 10].round(4).tolist(),
+                "pressures": virials[:: len(frames) // 10].round(1).tolist(),
+            },
         }  # fmt: skip
 
 
@@ -106,14 +110,12 @@ def main(scratch: Path, boxes: tuple[str, ...], time_limit: float) -> None:
     """Continue the teacher's dynamics of the liquids and write their averages."""
     end = time.monotonic() + time_limit
     scratch.mkdir(parents=True, exist_ok=True)
-    FOLDER.mkdir(exist_ok=True)
     trajectories = [Trajectory(box, scratch) for box in boxes or BOXES]
     while time.monotonic() < end:
-        trajectory = min(trajectories, key=lambda one: len(one.positions))
-        trajectory.advance(BURST)
+        min(trajectories, key=lambda one: len(one.positions)).advance(BURST)
+    for trajectory in trajectories:
         if summary := trajectory.summary():
-            file = FOLDER / f"liquid-{trajectory.box}.json"
-            file.write_text(json.dumps(summary, indent=1) + "\n")
+            store(FOLDER / f"liquid-{trajectory.box}.json", summary)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Writes doc/validation.md and its figures from what validate.py, stability.py and errors.py measured.
 
-python potentials/validation/report.py FOLDER [FOLDER ...]
+python potentials/validation/report.py [FOLDER ...]
 
-Each folder holds one potential's results; the teacher's are in teacher/. Nothing on the page is written by hand but
+Each folder holds one potential's results (default: those in results/); the teacher's are in teacher/. Nothing on the page is written by hand but
 the criteria below: what a potential misses is listed as a failure.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -20,8 +21,10 @@ from matplotlib.figure import Figure
 import dimers
 import frequencies
 import liquids
+import pressures
 import teacher
 import torsions
+from results import RESULTS
 
 rcParams["svg.hashsalt"] = "validation"  # the same results make the same file
 
@@ -34,6 +37,7 @@ CRITERIA = {
     "torsion_rms": (15.0, "rms deviation of a torsion's energies", "meV"),
     "well_depth": (0.15, "relative deviation of a dimer's well depth", ""),
     "rdf": (0.10, "mean deviation of g(r)", ""),
+    "pressure": (1000.0, "mean deviation of the pressure", "bar"),
     "force_mae": (40.0, "force MAE on held-out frames", "meV/Å"),
     "energy_mae": (3.0, "energy MAE on held-out frames", "meV/atom"),
 }
@@ -195,21 +199,22 @@ def write_liquids(page: Page) -> None:
         file = teacher.FOLDER / f"liquid-{box}.json"
         reference = json.loads(file.read_text()) if file.exists() else None
         write_rdf(page, box, reference, {n: r["liquids"][box] for n, r in results.items()})
+    write_pressures(page)
     page.add(
         "### Density", "", "At 300 K and 1 atm; the second half of the NPT runs of the stability tests, with the "
-        "standard error of five blocks. The teacher's own density would take a hundred times the labels that its "
-        "g(r) takes and was not affordable; the experiment's is no test of the student, but of the teacher as well.",
+        "standard error of five blocks. Dynamics of the teacher that is long enough for its own density was not "
+        "affordable; the experiment's density tests the teacher as well as the student.",
         "",
     )  # fmt: skip
     rows = []
     for name, result in stability.items():
         for test in (t for t in result["tests"] if t["npt"]):
-            text = "-" if "mean_density" not in test else f"{test['mean_density']:.3f}"
-            if test.get("error_density") is not None:
-                text += f" ± {test['error_density']:.3f}"
+            text = "-"
+            if test["survivors"] and test["ps"] >= test["required_ps"] - 1e-6:
+                text = f"{test['mean_density']:.3f} ± {test['error_density']:.3f}"
             rows.append(
                 [test["test"].removesuffix("-NPT"), name, text, f"{EXPERIMENT[test['test'].split('-')[0]]:.3f}",
-                 f"{test['ps']:g} of {test['planned_ps']:g}"]
+                 f"{test['ps']:g} of {test['required_ps']:g}"]
             )  # fmt: skip
     if rows:
         page.table(["box", "student", "density / g/cm³", "experiment, 298 K", "ps"], rows)
@@ -217,6 +222,7 @@ def write_liquids(page: Page) -> None:
         page.add("Not measured.", "")
 
 
+LONG_ENOUGH = 1.0  # ps of the teacher's dynamics
 #: g/cm3, CRC Handbook of Chemistry and Physics
 EXPERIMENT = {
     "water": 0.997, "methanol": 0.787, "ethanol": 0.785, "acetonitrile": 0.777, "benzene": 0.874, "acetone": 0.785,
@@ -229,12 +235,13 @@ def write_rdf(page: Page, box: str, reference: dict | None, results: dict[str, d
     for name in results.keys() - good.keys():
         page.failures[name].append(f"dynamics of {box} stopped: {results[name]['error']}")
         page.add(f"{name}: the dynamics of {box} stopped: {results[name]['error']}", "")
+    enough = reference is not None and reference["length_ps"] >= LONG_ENOUGH
     pairs = liquids.PAIRS[box.split("-")[0]]
     if reference:
         page.add(
-            f"{box}: {reference['length_ps']:.2f} ps of the teacher after {reference['equilibration_ps']:g} ps at its "
-            f"pressure of {reference['pressure_bar']:.0f} ± {reference['pressure_error_bar']:.0f} bar: so short a run "
-            "that its g(r) has an error of its own, which nobody knows.", "",
+            f"{box}: {reference['length_ps']:.2f} ps of the teacher at {reference['temperature_K']:g} K after "
+            f"{reference['equilibration_ps']:g} ps of equilibration, at a mean pressure of {reference['pressure_bar']:.0f} ± {reference['pressure_error_bar']:.0f} bar. "
+            + ("" if enough else f"Less than {LONG_ENOUGH:g} ps is too short to judge a student by, so none is."), "",
         )  # fmt: skip
     else:
         page.add(f"{box}: no dynamics of the teacher that is long enough (liquid_teacher.py makes it).", "")
@@ -249,7 +256,7 @@ def write_rdf(page: Page, box: str, reference: dict | None, results: dict[str, d
             axis.plot(one["rdf"]["r"], one["rdf"][pair], "-", label=name)
             if reference:
                 c = liquids.compare(one, reference)[pair]
-                mark = page.judge(name, "rdf", c["mean_deviation"], f"{box}, {pair}")
+                mark = page.judge(name, "rdf", c["mean_deviation"], f"{box}, {pair}") if enough else ""
                 peaks = [f"{g:.2f} at {r:.2f} Å" for r, g in (c["peak"], c["teacher_peak"])]
                 rows.append([pair, name, f"{c['mean_deviation']:.3f}{mark}", *peaks])
         axis.set(title=f"{box}, {pair}", xlabel="r / Å", ylabel="g(r)")
@@ -264,6 +271,29 @@ def write_rdf(page: Page, box: str, reference: dict | None, results: dict[str, d
     _save(page, figure, f"rdf-{box}", f"Radial distribution functions of {box}", good)
 
 
+def write_pressures(page: Page) -> None:
+    """Pressures in the teacher's configurations."""
+    rows = []
+    for box in liquids.BOXES:
+        reference = pressures.snapshots(box)
+        for name, result in page.results("pressures").items():
+            mine = result["pressures"].get(box)
+            if not (reference and mine):
+                continue
+            if mine["snapshots"] != pressures.fingerprint(reference):
+                page.failures[name].append(f"pressure of {box}: of other snapshots, measure pressures.json again")
+                continue
+            c = pressures.compare(mine, reference)
+            mark = page.judge(name, "pressure", abs(c["mean"]), box)
+            rows.append([box, name, f"{c['mean']:+.0f}{mark}", f"{c['deviation']:.0f}"])
+    if rows:
+        page.add(
+            "### Pressure", "", "Student minus teacher in snapshots of the teacher's dynamics. With water's "
+            "compressibility, 1,000 bar are 4.5 % of its density.", "",
+        )  # fmt: skip
+        page.table(["box", "student", "mean / bar", "standard deviation / bar"], rows)
+
+
 def write_stability(page: Page) -> None:
     """Survivors."""
     results = page.results("stability")
@@ -275,9 +305,9 @@ def write_stability(page: Page) -> None:
     for name, result in results.items():
         rows = []
         for test in result["tests"]:
-            length = f"{test['ps']:g} of {test['planned_ps']:g}"
+            length = f"{test['ps']:g} of {test['required_ps']:g}"
             rows.append([test["test"], f"{test['survivors']} of {test['fragments']}", length])
-            if not test["complete"]:
+            if test["survivors"] and test["ps"] < test["required_ps"] - 1e-6:
                 page.failures[name].append(f"stability, {test['test']}: only {length} ps were run")
             for fragment, failure in test["failed"].items():
                 page.failures[name].append(
@@ -367,10 +397,13 @@ def write_page(students: dict[str, Path]) -> str:
     return "\n".join(head + page.lines).rstrip() + "\n"
 
 
-@click.command()
-@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-def main(folders: tuple[Path, ...]) -> None:
-    """Write doc/validation.md from the results in FOLDERS, each of one potential."""
+def shipped() -> list[Path]:
+    """The folders in results/."""
+    return sorted(path for path in RESULTS.iterdir() if path.is_dir())
+
+
+def students_in(folders: Sequence[Path]) -> dict[str, Path]:
+    """Name of the potential whose results each folder holds."""
     students = {}
     for folder in folders:
         files = sorted(folder.glob("*.json"))
@@ -380,7 +413,14 @@ def main(folders: tuple[Path, ...]) -> None:
                 f"{folder} holds results of {', '.join(sorted(names)) or 'nothing'}; give a folder of one potential"
             )
         students[names.pop()] = folder
-    PAGE.write_text(write_page(students))
+    return students
+
+
+@click.command()
+@click.argument("folders", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
+def main(folders: tuple[Path, ...]) -> None:
+    """Write doc/validation.md from the results in FOLDERS, each of one potential."""
+    PAGE.write_text(write_page(students_in(folders or shipped())))
     click.echo(f"{PAGE}")
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import click
 
+#: One folder for each potential, by its name.
+RESULTS = Path(__file__).resolve().parent / "results"
+
 
 def origin(potential: Path) -> dict[str, str]:
     """Name and hash of a potential's file. Raises click.ClickException if there is none."""
@@ -16,14 +19,16 @@ def origin(potential: Path) -> dict[str, str]:
     return {"name": potential.stem, "sha256": hashlib.sha256(potential.read_bytes()).hexdigest()[:16]}
 
 
-def check_origin(folder: Path, of: dict[str, str]) -> None:
-    """Refuses a folder that holds another potential's results."""
+def folder_for(potential: Path, output: Path | None) -> Path:
+    """The folder of a potential's results, `output` if that is given. Refuses one that holds another's."""
+    folder, of = output or RESULTS / potential.stem, origin(potential)
     for file in folder.glob("*.json"):
         found = json.loads(file.read_text())["of"]
         if found != of:
             raise click.ClickException(
                 f"{file} is of {found}, this potential is {of}; choose another --output or delete the file"
             )
+    return folder
 
 
 def store(file: Path, result: dict) -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Whether molecules and liquids survive long molecular dynamics with a potential.
 
-python potentials/validation/stability.py POTENTIAL --output FOLDER
+python potentials/validation/stability.py POTENTIAL [--output FOLDER]
 
 20 held-out molecules run 1 ns at 300 K and 100 ps at 600 K, six liquids the same and 200 ps at 1 atm. A run fails by
 a broken or new bond, a position that is not a number, a density beyond 0.5 to 1.6 times that at first, or an
@@ -15,7 +15,7 @@ import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -26,25 +26,25 @@ from tqdm import tqdm
 
 import bonds
 import dynamics
-from results import check_origin, origin, store
+from results import folder_for, origin, store
 from mlff_student.lammps_session import find_potential
 
 STRUCTURES = Path(__file__).resolve().parent / "structures"
 LIQUIDS = ("water-64", "methanol-32", "ethanol-22", "acetonitrile-32", "benzene-16", "acetone-20")
 GAP = 10.0  # Angstrom between molecules; twice the cutoff of usual students
 DENSITY = (0.5, 1.6)  # times that at first
-SEGMENT = 10.0  # ps that LAMMPS runs at a time; then bonds are looked at
 FINE = 1000  # frames, where LAMMPS stopped or several failed between the usual ones
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long runs last, in ps, and how far apart frames are."""
+    """Of runs, in ps; frames: from one to the next."""
 
     at_300K: float = 1000.0
     at_600K: float = 100.0
     npt: float = 200.0
     frames: float = 0.25
+    segment: float = 50.0  # that LAMMPS runs at a time; then bonds are looked at
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Test:
     temperature: float
     length: float  # ps
     npt: bool = False
+    required: float = 0.0  # ps, where `length` was made shorter
 
 
 def tests(lengths: Lengths, replicas: int) -> list[Test]:
@@ -65,24 +66,24 @@ def tests(lengths: Lengths, replicas: int) -> list[Test]:
         if atoms.info["role"] == "stability":
             for k in range(replicas):
                 molecules[atoms.info["name"] + (f" {k + 1}" if replicas > 1 else "")] = atoms
-    found = [
-        Test("molecules-300K", molecules, 300.0, lengths.at_300K),
-        Test("molecules-600K", molecules, 600.0, lengths.at_600K),
-    ]
+    at_300K = {"temperature": 300.0, "length": lengths.at_300K, "required": Lengths.at_300K}
+    at_600K = {"temperature": 600.0, "length": lengths.at_600K, "required": Lengths.at_600K}
+    npt = {"temperature": 300.0, "length": lengths.npt, "required": Lengths.npt, "npt": True}
+    found = [Test("molecules-300K", molecules, **at_300K), Test("molecules-600K", molecules, **at_600K)]
     for name in LIQUIDS:
         box = {name: read(STRUCTURES / f"{name}.extxyz")}
-        found.append(Test(f"{name}-300K", box, 300.0, lengths.at_300K))
-        found.append(Test(f"{name}-600K", box, 600.0, lengths.at_600K))
-        found.append(Test(f"{name}-NPT", box, 300.0, lengths.npt, npt=True))
+        found.append(Test(f"{name}-300K", box, **at_300K))
+        found.append(Test(f"{name}-600K", box, **at_600K))
+        found.append(Test(f"{name}-NPT", box, **npt))
     return found
 
 
 class Run:
     """A test under way; everything needed to go on lies in its folder."""
 
-    def __init__(self, test: Test, engine: dynamics.Engine, folder: Path, frames: float):
-        self.test, self.engine, self.folder = test, engine, folder
-        self.every = round(1000 * frames / engine.timestep)
+    def __init__(self, test: Test, engine: dynamics.Engine, folder: Path, lengths: Lengths):
+        self.test, self.engine, self.folder, self.segment = test, engine, folder, lengths.segment
+        self.every = round(1000 * lengths.frames / engine.timestep)
         self.bonds = {name: _bonds(atoms) for name, atoms in test.fragments.items()}
         self.progress = {"engine": _identity(engine), "ps": 0.0, "runs": 0, "failed": {}, "thermo": []}
         self.state = None
@@ -114,7 +115,7 @@ class Run:
         """Runs a segment; returns by how many ps this brought the test closer to its end."""
         if self.state is None:
             self.state = _first_state(self.test)
-        length = min(SEGMENT, self.test.length - self.progress["ps"])
+        length = min(self.segment, self.test.length - self.progress["ps"])
         steps = max(round(1000 * length / self.engine.timestep) // self.every, 1) * self.every
         state = _recentred(self.state, self.test, self.alive)
         segment = self._run(state, steps, self.every)
@@ -203,9 +204,9 @@ class Run:
         """What happened, for people and for the report."""
         thermo = np.array(self.progress["thermo"]).reshape(-1, 3)
         result = {
-            "test": self.test.name, "temperature_K": self.test.temperature, "planned_ps": self.test.length,
+            "test": self.test.name, "temperature_K": self.test.temperature, "required_ps": self.test.required,
             "ps": self.progress["ps"], "fragments": len(self.test.fragments), "survivors": len(self.alive),
-            "complete": self.is_done, "failed": self.progress["failed"], "npt": self.test.npt,
+            "failed": self.progress["failed"], "npt": self.test.npt,
         }  # fmt: skip
         if len(thermo):
             second_half = thermo[len(thermo) // 2 :]
@@ -266,7 +267,7 @@ def _recentred(state: dynamics.State, test: Test, alive: list[str]) -> dynamics.
         masses = atoms.get_masses()[:, None]
         positions[span] += places[name] - (masses * positions[span]).sum(axis=0) / masses.sum()
         first += len(atoms)
-    return dynamics.replace(state, positions=positions)
+    return replace(state, positions=positions)
 
 
 def _identity(engine: dynamics.Engine) -> dict:
@@ -277,15 +278,18 @@ def _identity(engine: dynamics.Engine) -> dict:
 
 
 def run_all(runs: list[Run], jobs: int, time_limit: float) -> None:
-    """Runs `jobs` tests at a time until all are done or the time is over, with a progress bar."""
+    """Runs `jobs` tests at a time until all are done or another segment would last beyond the limit (seconds)."""
     end = time.monotonic() + time_limit
     total = sum(run.test.length for run in runs)
     done = sum(run.test.length if run.is_done else run.progress["ps"] for run in runs)
     bar = tqdm(total=total, initial=done, unit="ps", mininterval=5)
 
     def finish(run: Run) -> None:
-        while not run.is_done and time.monotonic() < end:
+        took = 0.0
+        while not run.is_done and time.monotonic() + took < end:
+            began = time.monotonic()
             bar.update(run.advance())
+            took = time.monotonic() - began
 
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(finish, runs))
@@ -308,21 +312,23 @@ def engine_options(command):
 
 @click.command()
 @click.argument("potential")
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder [results/NAME].")
 @click.option("--only", help="Tests whose name holds one of these words, by commas.")
 @click.option("--scale", default=1.0, show_default=True, help="Shortens all runs.")
 @click.option("--replicas", default=1, show_default=True, help="Of each molecule.")
 @click.option("--jobs", default=1, show_default=True, help="Tests at a time.")
+@click.option("--segment", default=50.0, show_default=True, help="ps that LAMMPS runs at a time.")
 @click.option("--time-limit", default=float("inf"), help="Seconds; the same command continues.")
 @engine_options
-def main(potential, output, only, scale, replicas, jobs, time_limit, lammps, precision, timestep):
+def main(potential, output, only, scale, replicas, jobs, segment, time_limit, lammps, precision, timestep):
     """Run the dynamics of all tests and write FOLDER/stability.json."""
     file = find_potential(potential)
-    of = origin(file)
-    check_origin(output, of)
+    of, output = origin(file), folder_for(file, output)
     engine = dynamics.Engine(file, lammps, precision, timestep)
-    full = Lengths()
-    lengths = Lengths(scale * full.at_300K, scale * full.at_600K, scale * full.npt, full.frames)
+    full = Lengths(segment=segment)
+    lengths = replace(
+        full, at_300K=scale * full.at_300K, at_600K=scale * full.at_600K, npt=scale * full.npt
+    )
     words = only.split(",") if only else [""]
     chosen = [t for t in tests(lengths, replicas) if any(word in t.name for word in words)]
     if not chosen:
@@ -330,7 +336,7 @@ def main(potential, output, only, scale, replicas, jobs, time_limit, lammps, pre
             f"--only {only}: no test has such a name; there are "
             + ", ".join(t.name for t in tests(lengths, replicas))
         )
-    runs = [Run(test, engine, output / "stability" / test.name, lengths.frames) for test in chosen]
+    runs = [Run(test, engine, output / "stability" / test.name, lengths) for test in chosen]
     try:
         run_all(runs, jobs, time_limit)
     except dynamics.DynamicsError as error:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures a potential's physics, for report.py to set beside the teacher's.
 
-python potentials/validation/validate.py POTENTIAL --output FOLDER     # a student: FOLDER/SUBJECT.json
+python potentials/validation/validate.py POTENTIAL [--output FOLDER]   # a student: FOLDER/SUBJECT.json
 python potentials/validation/validate.py --teacher                     # the teacher: teacher/SUBJECT.json
 
 Subjects that are there are not measured again: delete the file, or the folder after changing the potential.
@@ -17,16 +17,18 @@ from tqdm import tqdm
 import dimers
 import frequencies
 import liquids
+import pressures
 import teacher
 import torsions
 from dynamics import DynamicsError, Engine
 from mlff_student.ase import MLFFStudent
 from mlff_student.lammps_session import LammpsError, find_potential
 from mlff_student.potential import PotentialError
-from results import check_origin, origin, store
+from results import folder_for, origin, store
 from stability import engine_options
 
 SUBJECTS = {"dimers": dimers, "frequencies": frequencies, "torsions": torsions}
+OF_STUDENTS = {"pressures": pressures}  # in configurations that the teacher has labelled
 
 
 def progress(items, label: str):
@@ -34,31 +36,30 @@ def progress(items, label: str):
     return tqdm(items, desc=label)
 
 
-def measure_molecules(calculator, folder: Path, of: dict) -> None:
+def measure_static(subjects: dict, calculator, folder: Path, of: dict) -> None:
     """Measures the subjects that an ASE calculator can do."""
-    for name, module in SUBJECTS.items():
+    for name, module in subjects.items():
         if not (folder / f"{name}.json").exists():
             store(folder / f"{name}.json", {"of": of, name: module.measure(calculator, progress)})
 
 
 @click.command()
 @click.argument("potential", required=False)
-@click.option("--output", type=click.Path(path_type=Path), help="Folder.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder [results/NAME].")
 @click.option("--teacher", "of_teacher", is_flag=True, help="Measure the teacher instead of a student.")
 @click.option("--skip-liquids", is_flag=True, help="Leave out the liquids' dynamics.")
 @engine_options
 def main(potential, output, of_teacher, skip_liquids, lammps, precision, timestep):
     """Measure POTENTIAL, or the teacher. Liquids of the teacher: liquid_teacher.py."""
-    if of_teacher == bool(potential) or of_teacher == bool(output):
-        raise click.UsageError("give either POTENTIAL and --output, or --teacher")
+    if of_teacher == bool(potential):
+        raise click.UsageError("give either POTENTIAL or --teacher")
     if of_teacher:
-        measure_molecules(teacher.teacher(), teacher.FOLDER, {"name": teacher.NAME})
+        measure_static(SUBJECTS, teacher.teacher(), teacher.FOLDER, {"name": teacher.NAME})
         return
     file = find_potential(potential)
-    of = origin(file)
-    check_origin(output, of)
+    of, output = origin(file), folder_for(file, output)
     try:
-        measure_molecules(MLFFStudent(file), output, of)
+        measure_static(SUBJECTS | OF_STUDENTS, MLFFStudent(file), output, of)
         if not skip_liquids and not (output / "liquids.json").exists():
             engine = Engine(file, lammps, precision, timestep)
             found = {"of": of, "liquids": liquids.measure(engine, output / "liquids", progress)}

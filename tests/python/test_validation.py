@@ -1,0 +1,306 @@
+"""The scripts that validate potentials: what they count as broken, how they match modes, what they report."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import molecule
+from ase.calculators.harmonic import HarmonicCalculator, HarmonicForceField
+from ase.calculators.lj import LennardJones
+from plugin import needs_plugin
+from scipy.spatial.transform import Rotation
+
+POTENTIALS = Path(__file__).resolve().parents[2] / "potentials"
+CHNO = POTENTIALS / "chno-small" / "chno-small.yaml"
+sys.path.insert(0, str(POTENTIALS / "validation"))
+
+import bonds  # noqa: E402
+import dimers  # noqa: E402
+import dynamics  # noqa: E402
+import errors  # noqa: E402
+import frequencies  # noqa: E402
+import liquids  # noqa: E402
+import pressures  # noqa: E402
+import report  # noqa: E402
+import stability  # noqa: E402
+import teacher  # noqa: E402
+import torsions  # noqa: E402
+
+from mlff_student.train.frames import Frames  # noqa: E402
+
+# ------------------------------------------------------------------------------------ bonds
+
+WATER = molecule("H2O")
+
+
+def change(*frames, edges=None):
+    """First change of water's bonds in these frames."""
+    first = bonds.bonded(WATER.numbers, WATER.positions, None)
+    boxes = None if edges is None else np.array([edges] * len(frames))
+    return bonds.first_change(WATER.numbers, np.array(frames), boxes, first)
+
+
+def stretched(factor):
+    """Water with one of its bonds longer."""
+    positions = WATER.positions.copy()
+    positions[1] = positions[0] + factor * (positions[1] - positions[0])
+    return positions
+
+
+def test_a_vibrating_molecule_keeps_its_bonds():
+    assert bonds.bonded(WATER.numbers, WATER.positions, None).sum() == 4
+    assert change(WATER.positions, stretched(0.8), stretched(1.5)) is None
+
+
+def test_a_broken_bond_is_found_in_the_frame_where_it_breaks():
+    index, reason = change(WATER.positions, stretched(1.2), stretched(1.8))
+    assert index == 2 and "O1-H2 broken" in reason
+
+
+def test_a_new_bond_is_found():
+    positions = WATER.positions.copy()
+    middle = positions[1:].mean(axis=0)
+    positions[1:] = middle + 0.45 * (positions[1:] - middle)  # 0.7 Angstrom apart, both still near the oxygen
+    assert "H2-H3 formed" in change(positions)[1]
+
+
+def test_a_coordinate_that_is_not_a_number_is_found():
+    positions = WATER.positions.copy()
+    positions[2, 1] = np.nan
+    assert change(WATER.positions, positions)[0] == 1
+
+
+def test_bonds_across_a_periodic_boundary_hold():
+    edges = np.array([10.0, 11.0, 12.0])
+    assert change((WATER.positions - 0.05) % edges, edges=edges) is None
+
+
+# ------------------------------------------------------------------------------------ frequencies
+
+
+def harmonic(atoms, spring):
+    """A calculator of one spring (eV/Angstrom^2) along the bond of a diatomic molecule."""
+    axis = atoms.positions[1] - atoms.positions[0]
+    axis /= np.linalg.norm(axis)
+    along = np.concatenate([-axis, axis])
+    hessian = spring * np.outer(along, along)
+    return HarmonicCalculator(HarmonicForceField(ref_atoms=atoms, ref_energy=0.0, hessian_x=hessian))
+
+
+def test_frequency_of_a_spring():
+    atoms = Atoms("CO", [[0.1, 0.2, 0.3], [0.5, 0.9, 1.0]])
+    atoms.calc = harmonic(atoms.copy(), 100.0)
+    found, modes = frequencies.normal_modes(atoms)
+    mass = 1 / (1 / atoms.get_masses()).sum()
+    expected = units._hbar * np.sqrt(100.0 * units._e * 1e20 / (mass * units._amu)) / units._e / units.invcm
+    assert len(found) == 1  # a linear molecule has five rigid motions
+    assert found[0] == pytest.approx(expected, rel=1e-6)
+    assert np.linalg.norm(modes[0]) == pytest.approx(1.0)
+
+
+def teachers_phenol():
+    return json.loads((teacher.FOLDER / "frequencies.json").read_text())["frequencies"]["phenol"]
+
+
+def turned(one):
+    """A molecule's result in another orientation."""
+    rotation = Rotation.random(random_state=3).as_matrix()
+    modes = np.array(one["modes"])
+    return one | {
+        "positions": (np.array(one["positions"]) @ rotation + 1.0).tolist(),
+        "modes": (modes.reshape(len(modes), -1, 3) @ rotation).reshape(modes.shape).tolist(),
+    }
+
+
+def test_a_turned_molecule_has_the_same_modes():
+    found = frequencies.compare(turned(teachers_phenol()), teachers_phenol())
+    assert found["rmsd"] < 1e-4
+    assert found["mean_overlap"] > 0.999
+    assert found["by_overlap_mean"] == found["by_order_mean"] == 0
+
+
+def test_exchanged_modes_are_found_by_overlap():
+    phenol = teachers_phenol()
+    exchanged = phenol | {"modes": [*phenol["modes"][1::-1], *phenol["modes"][2:]]}
+    found = frequencies.compare(exchanged, phenol)
+    gap = phenol["frequencies"][1] - phenol["frequencies"][0]
+    assert found["by_order_mean"] == 0
+    assert abs(found["by_overlap_largest"]) == pytest.approx(gap)
+
+
+# ------------------------------------------------------------------------------------ liquids
+
+
+def test_points_at_random_have_no_structure():
+    atoms = Atoms("OHH" * 40, cell=[9.0, 10.0, 11.0], pbc=True)
+    atoms.info = {"name": "water", "molecules": 40}
+    frames = np.random.default_rng(0).random((100, 120, 3)) * atoms.cell.lengths()
+    g = liquids.distributions(frames, atoms)
+    for pair in ("OO", "OH", "HH"):
+        assert np.mean(g[pair][20:]) == pytest.approx(1.0, abs=0.02)
+
+
+def test_atoms_of_one_molecule_are_left_out():
+    atoms = Atoms("OHH" * 2, cell=[20.0] * 3, pbc=True)
+    atoms.info = {"name": "water", "molecules": 2}
+    frame = np.concatenate([WATER.positions, WATER.positions + [19.0, 0, 0]]) % 20
+    r, g = (np.array(liquids.distributions(frame[None], atoms)[name]) for name in ("r", "OO"))
+    assert np.flatnonzero(g).size == 1 and r[g.argmax()] == pytest.approx(1.0, abs=liquids.BIN)
+
+
+def test_pressure_of_two_atoms_that_repel():
+    """Against -dE/dV by differences."""
+    atoms = Atoms("Ar2", [[0, 0, 0], [3.0, 0.4, 0]], cell=[9.0] * 3, pbc=True)
+    atoms.calc = LennardJones(sigma=3.4, epsilon=0.01, rc=8.0)
+    pressure, cell, volume = pressures.virial_pressure(atoms), atoms.cell.copy(), atoms.get_volume()
+    energies = []
+    for factor in (1 - 1e-4, 1 + 1e-4):
+        atoms.set_cell(cell * factor, scale_atoms=True)
+        energies.append(atoms.get_potential_energy())
+    expected = (energies[0] - energies[1]) / (6e-4 * volume) / units.bar
+    assert pressure == pytest.approx(expected, rel=1e-3)
+    assert pressure > 0
+
+
+# ------------------------------------------------------------------------------------ errors
+
+
+def test_errors_by_class_and_by_force():
+    frames = Frames(
+        counts=np.array([1, 1, 2]), numbers=np.ones(4, int), positions=np.zeros((4, 3)),
+        forces=np.array([[0.05, 0, 0], [0.5, 0, 0], [0, 2.0, 0], [0, 0, 2.0]]), energies=np.zeros(3),
+        cells=np.zeros((3, 3, 3)), groups=np.array([0, 1, 2]), trajectories=np.zeros(3, int),
+        group_names=["a", "b", "c"], group_classes=["x", "x", "y"],
+    )  # fmt: skip
+    deviations = [np.full((1, 3), 0.01), np.full((1, 3), -0.03), np.full((2, 3), 0.1)]
+    energies = np.array([0.001, -0.003, 0.002])
+    molecules = errors.by_molecule(frames, energies, deviations)
+    classes = errors.by_class(frames, energies, deviations, molecules)
+    assert list(classes) == ["all", "x", "y"]
+    assert classes["x"]["force_mae_meV_per_A"] == pytest.approx(20)
+    assert classes["x"]["energy_mae_meV_per_atom"] == pytest.approx(2)
+    assert classes["x"]["worst_molecule"] == "b"
+    assert classes["all"]["worst_molecule"] == "c"
+    assert classes["all"]["force_mae_meV_per_A"] == pytest.approx((10 + 30 + 2 * 100) / 4)
+    rows = errors.by_force(frames, deviations)
+    assert [(row["from"], row["forces"]) for row in rows] == [(0.0, 1), (0.3, 1), (1.0, 2)]
+    assert rows[2]["mae"] == pytest.approx(0.1)
+
+
+# ------------------------------------------------------------------------------------ page
+
+
+@pytest.fixture
+def perfect(tmp_path, monkeypatch):
+    """A folder of a student that is the teacher."""
+    monkeypatch.setattr(report, "FIGURES", tmp_path / "figures")
+    for module in (frequencies, torsions, dimers):
+        result = {"of": {"name": "perfect"}, module.__name__: report.load_teacher(module.__name__)}
+        (tmp_path / f"{module.__name__}.json").write_text(json.dumps(result))
+    return tmp_path
+
+
+def test_the_page_is_that_of_the_results(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "FIGURES", tmp_path)
+    page = report.write_page(report.students_in(report.shipped()))
+    assert report.PAGE.read_text() == page, "run potentials/validation/report.py"
+
+
+def test_the_teacher_meets_all_criteria(perfect):
+    page = report.write_page({"perfect": perfect})
+    assert "meets all criteria" in page and "✗ |" not in page
+
+
+@pytest.mark.parametrize(
+    "subject, spoil, said",
+    [
+        ("frequencies", lambda r: r["phenol"].update(frequencies=[f * 1.1 for f in r["phenol"]["frequencies"]]),
+         "frequencies, phenol"),
+        ("torsions", lambda r: r["butane"].update(energies=[0.0] * len(r["butane"]["angles"])), "torsion"),
+        ("dimers", lambda r: r["water dimer"].update(energies=[0.0] * len(r["water dimer"]["separations"])),
+         "well depth, water dimer"),
+    ],
+)  # fmt: skip
+def test_a_failure_is_named(perfect, subject, spoil, said):
+    file = perfect / f"{subject}.json"
+    result = json.loads(file.read_text())
+    spoil(result[subject])
+    file.write_text(json.dumps(result))
+    page = report.write_page({"perfect": perfect})
+    failures = page.split("## Where they fail")[1].split("\n## ")[0]
+    assert said in failures and "meets all" not in page and "✗ |" in page
+
+
+# ------------------------------------------------------------------------------------ stability
+
+
+def run(test, folder, potential=CHNO):
+    """A test from its beginning to its end."""
+    lengths = stability.Lengths(frames=0.02, segment=0.2)
+    running = stability.Run(test, dynamics.Engine(potential), folder, lengths)
+    while not running.is_done:
+        running.advance()
+    return running.summary()
+
+
+def test_velocities_at_first_have_the_temperature():
+    state = dynamics.start([8] * 4000, np.zeros((4000, 3)), [1.0] * 3, True, 300.0, 1)
+    energy = 15.999 * units._amu * np.sum((100 * state.velocities) ** 2) / 2  # J; 1 Angstrom/ps is 100 m/s
+    assert energy / (1.5 * 4000 * units._k) == pytest.approx(300.0, rel=0.03)
+
+
+@needs_plugin
+def test_frames_end_where_the_run_ends(tmp_path):
+    methane = molecule("CH4")
+    state = dynamics.start(methane.numbers, methane.positions + 10.0, [20.0] * 3, False, 300.0, 1)
+    found = dynamics.run(dynamics.Engine(CHNO), state, tmp_path, 300.0, 60, 20, 1)
+    np.testing.assert_allclose(found.times, [0.01, 0.02, 0.03])
+    np.testing.assert_allclose(found.frames[-1], found.end.positions, atol=1e-4)
+    assert np.abs(found.frames[0] - found.end.positions).max() > 1e-2
+
+
+@needs_plugin
+def test_the_molecule_that_breaks_is_taken_out_and_the_others_go_on(tmp_path):
+    names = {"methane": "CH4", "benzene": "C6H6", "ethanol": "CH3CH2OH"}
+    fragments = {name: molecule(g2) for name, g2 in names.items()}
+    crushed = fragments["benzene"].copy()
+    crushed.positions[0] *= 0.3  # its bonds are there at first, and will not last
+    fragments["benzene"] = crushed
+    summary = run(stability.Test("molecules", fragments, 300.0, 0.4), tmp_path)
+    assert list(summary["failed"]) == ["benzene"]
+    assert (summary["survivors"], summary["ps"]) == (2, 0.4)
+
+
+@needs_plugin
+def test_a_run_continues_as_if_it_had_not_stopped(tmp_path):
+    fragments = {"methane": molecule("CH4"), "water": molecule("H2O")}
+    test = stability.Test("molecules", fragments, 300.0, 0.4)
+    lengths = stability.Lengths(frames=0.02, segment=0.2)
+    for _ in range(2):
+        again = stability.Run(test, dynamics.Engine(CHNO), tmp_path / "pieces", lengths)
+        again.advance()
+    assert again.is_done
+    assert again.summary() == run(test, tmp_path / "whole")
+
+
+@needs_plugin
+def test_another_potential_may_not_continue(tmp_path):
+    test = stability.Test("molecules", {"methane": molecule("CH4")}, 300.0, 0.2)
+    run(test, tmp_path)
+    other = replace(dynamics.Engine(CHNO), timestep=1.0)
+    with pytest.raises(Exception, match="choose another --output"):
+        stability.Run(test, other, tmp_path, stability.Lengths())
+
+
+@needs_plugin
+def test_a_box_that_boils_away_fails_by_its_density(tmp_path):
+    gas = molecule("CH4")
+    gas.set_cell([6.0] * 3)
+    gas.pbc = True
+    gas.info["density"] = 10.0  # far from what it has
+    summary = run(stability.Test("methane-NPT", {"methane": gas}, 300.0, 0.2, npt=True), tmp_path)
+    assert "density" in summary["failed"]["methane"]["reason"]
