@@ -114,6 +114,13 @@ def test_parts_that_fly_apart_may_cool_but_not_heat():
         assert verdicts(results)["temperature"] == verdict
 
 
+@pytest.mark.parametrize("value, error, verdict", [
+    (0.09, 0.5, PASS), (-0.25, 0.1, SKIPPED), (-0.35, 0.1, FAIL), (0.11, 0.0, FAIL), (np.nan, 0.1, FAIL),
+])  # fmt: skip
+def test_a_drift_fails_only_beyond_twice_its_error(value, error, verdict):
+    assert criteria._drift_over_run(good(), "drift", value, error, 20.0).verdict == verdict
+
+
 def test_the_limit_of_a_drift_grows_beyond_100_ps():
     results = good()
     results.long.time *= 15  # 300 ps
