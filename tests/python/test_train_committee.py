@@ -184,6 +184,7 @@ def test_later_frames_train_and_leave_the_others_where_they_are(toy, tmp_path):
     frames = Frames.load(toy.data_path)
     more = frames.take(np.arange(0, len(frames), 5))
     more.group_names = [{"methane": "ethane"}.get(name, name) for name in more.group_names]
+    more.group_parts[more.group_names.index("methane+methane")] = "validation"
     more.save(toy.folder / "more.npz")
     mapping = changed(more_frames=["more.npz"])
     mapping["split"] = {"by": "trajectory", "test_molecules": ["water"]}
@@ -197,7 +198,7 @@ def test_later_frames_train_and_leave_the_others_where_they_are(toy, tmp_path):
     later = {name: {both.group_names[g] for g in both.groups[part[part >= first]]}
              for name, part in parts.items()}  # fmt: skip
     assert later["test"] == {"water"} and "ethane" in later["train"]
-    assert "water" not in later["train"] and not later["validation"]
+    assert "water" not in later["train"] and later["validation"] == {"methane+methane"}
     assert not set(both.trajectories[:first]) & set(both.trajectories[first:])
     for name in ("counts", "energies"):
         np.testing.assert_array_equal(getattr(both, name)[first:], getattr(more, name))

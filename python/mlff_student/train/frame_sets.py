@@ -13,8 +13,8 @@ def load_frames(config: Config) -> tuple[Frames, dict[str, np.ndarray], int]:
     the first file.
 
     The first file is split as if it were alone, so that frames stay where they are when others
-    join. A later frame trains, unless its molecule is held out of training altogether: then it
-    goes where most frames of that molecule are.
+    join. A later frame of a molecule that is held out of training altogether goes where most frames
+    of that molecule are; any other to the part that its file names for the molecule, or it trains.
     """
     first = Frames.load(config.data_path)
     parts = split_frames(first, config.split, config.seed)
@@ -28,7 +28,9 @@ def load_frames(config: Config) -> tuple[Frames, dict[str, np.ndarray], int]:
         classes += [more.group_classes[k] for k in new]
         begin = sum(len(f) for f in files)
         groups = np.array([names.index(name) for name in more.group_names], int)[more.groups]
-        part = np.array([held_out.get(names[group], "train") for group in groups])
+        named = dict(zip(more.group_names, more.group_parts))
+        of_group = [held_out.get(name) or named.get(name) or "train" for name in names]
+        part = np.array(of_group)[groups]
         for name in indices:
             indices[name].append(begin + np.flatnonzero(part == name))
         more.groups = groups.astype(more.groups.dtype)
