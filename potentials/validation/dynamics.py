@@ -22,7 +22,7 @@ TETHER = 0.05  # eV/Angstrom^2; at 300 K its atom stays within 2 Angstrom
 
 
 class DynamicsError(RuntimeError):
-    """LAMMPS could not be started, or stopped before the first step."""
+    """LAMMPS could not be started, or was ended from outside."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,8 @@ def run(
 ) -> Segment:  # fmt: skip
     """Runs NVT, or NPT at 1 atm, by Langevin's equation; a frame every `every` steps.
 
-    folder: for LAMMPS's files, which are overwritten. Raises DynamicsError if LAMMPS does not begin to run.
+    folder: for LAMMPS's files, which are overwritten. Raises DynamicsError if LAMMPS does not begin to run or is
+    ended by something else than an error of its own.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("frames.dump", "thermo.txt", "end.dump", "log.lammps"):
@@ -124,19 +125,23 @@ def run(
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={"OMP_NUM_THREADS": "1", **os.environ},
     )  # fmt: skip
-    if not (folder / "frames.dump").exists():
-        raise DynamicsError(f"LAMMPS stopped before it ran:\n{_error(done.stdout)}")
+    error = _error(done.stdout) if done.returncode else ""
+    if done.returncode and not (error and (folder / "frames.dump").exists()):
+        raise DynamicsError(
+            f"LAMMPS ended with status {done.returncode} in {folder}:\n{error or done.stdout[-1000:]}"
+        )
     frames, edges = (part[1:] for part in _read_dump(folder / "frames.dump", len(state.numbers)))
     thermo = _read_thermo(folder / "thermo.txt")
     count = min(len(frames), len(thermo["time"]))
     end = None
-    if done.returncode == 0:
+    if not error:
+        (folder / "frames.dump").unlink()
         last, box = _read_dump(folder / "end.dump", len(state.numbers))
         end = replace(state, positions=last[0, :, :3], velocities=last[0, :, 3:], edges=box[0])
     return Segment(
         thermo["time"][:count], frames[:count], edges[:count],
         {name: column[:count] for name, column in thermo.items()}, end,
-        "" if end else _error(done.stdout),
+        error,
     )  # fmt: skip
 
 
@@ -218,6 +223,6 @@ def _read_thermo(file: Path) -> dict[str, np.ndarray]:
 
 
 def _error(output: str) -> str:
-    """LAMMPS's error message, or the end of what it printed."""
+    """LAMMPS's error message, empty if there is none: then something else ended it."""
     found = re.search(r"^ERROR.*", output, re.MULTILINE)
-    return found.group(0).strip() if found else output[-1000:].strip()
+    return found.group(0).strip() if found else ""

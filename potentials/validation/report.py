@@ -3,8 +3,8 @@
 
 python potentials/validation/report.py [FOLDER ...]
 
-Each folder holds one potential's results (default: those in results/); the teacher's are in teacher/. Nothing on the page is written by hand but
-the criteria below: what a potential misses is listed as a failure.
+Each folder holds one potential's results (default: those in results/); the teacher's are in teacher/. Nothing on
+the page is written by hand but the criteria below: what a potential misses is listed as a failure.
 """
 
 from __future__ import annotations
@@ -240,7 +240,8 @@ def write_rdf(page: Page, box: str, reference: dict | None, results: dict[str, d
     if reference:
         page.add(
             f"{box}: {reference['length_ps']:.2f} ps of the teacher at {reference['temperature_K']:g} K after "
-            f"{reference['equilibration_ps']:g} ps of equilibration, at a mean pressure of {reference['pressure_bar']:.0f} ± {reference['pressure_error_bar']:.0f} bar. "
+            f"{reference['equilibration_ps']:g} ps of equilibration, at a mean pressure of "
+            f"{reference['pressure_bar']:.0f} ± {reference['pressure_error_bar']:.0f} bar. "
             + ("" if enough else f"Less than {LONG_ENOUGH:g} ps is too short to judge a student by, so none is."), "",
         )  # fmt: skip
     else:
@@ -265,7 +266,8 @@ def write_rdf(page: Page, box: str, reference: dict | None, results: dict[str, d
         page.table(["pair", "student", "mean deviation of g(r)", "student's maximum", "teacher's maximum"], rows)
     for name, one in good.items():
         page.add(
-            f"{name}: {one['length_ps']:g} ps, pressure {one['pressure_bar']:.0f} ± {one['pressure_error_bar']:.0f} bar.",
+            f"{name}: {one['length_ps']:g} ps, pressure {one['pressure_bar']:.0f} ± "
+            f"{one['pressure_error_bar']:.0f} bar.",
             "",
         )
     _save(page, figure, f"rdf-{box}", f"Radial distribution functions of {box}", good)
@@ -350,15 +352,19 @@ def write_errors(page: Page) -> None:
     if not results:
         page.add("Not measured.", "")
         return
-    figure, axes = _axes(1)
+    figure, axes = _axes(2)
     for name, result in results.items():
+        each = sorted(row["force_mae_meV_per_A"] for row in result["molecules"].values())
+        axes[1].semilogx(each, np.arange(1, len(each) + 1) / len(each), drawstyle="steps-post", label=name)
         bins = [b for b in result["by_force"] if b["forces"]]
         middles = [np.sqrt(max(b["from"], 0.03) * b["to"]) for b in bins]
         for key, style in (("mae", ".-"), ("rmse", ".:")):
             axes[0].loglog(middles, [1e3 * b[key] for b in bins], style, label=f"{name}, {key.upper()}")
     axes[0].set(xlabel="teacher's force on an atom / eV/Å", ylabel="error of a component / meV/Å")
-    axes[0].legend()
-    _save(page, figure, "errors", "Error against the teacher's force", results)
+    axes[1].set(xlabel="force MAE of a molecule / meV/Å", ylabel="fraction of the molecules below")
+    for axis in axes:
+        axis.legend(fontsize=7)
+    _save(page, figure, "errors", "Error against the teacher's force, and of each molecule", results)
 
 
 # --------------------------------------------------------------------------------- page

@@ -263,6 +263,15 @@ def test_frames_end_where_the_run_ends(tmp_path):
     assert np.abs(found.frames[0] - found.end.positions).max() > 1e-2
 
 
+def test_a_run_that_is_ended_from_outside_is_no_failure_of_the_potential(tmp_path):
+    script = tmp_path / "lmp"
+    script.write_text("#!/bin/sh\ntouch frames.dump\nkill -TERM $$\n")
+    script.chmod(0o755)
+    state = dynamics.start([1], [[1.0, 1.0, 1.0]], [2.0] * 3, False, 300.0, 1)
+    with pytest.raises(dynamics.DynamicsError, match="status -15"):
+        dynamics.run(dynamics.Engine(CHNO, str(script)), state, tmp_path, 300.0, 10, 10, 1)
+
+
 @needs_plugin
 def test_the_molecule_that_breaks_is_taken_out_and_the_others_go_on(tmp_path):
     names = {"methane": "CH4", "benzene": "C6H6", "ethanol": "CH3CH2OH"}
