@@ -241,8 +241,8 @@ def write_rdf(page: Page, box: str, reference: dict | None, results: dict[str, d
         page.add(
             f"{box}: {reference['length_ps']:.2f} ps of the teacher at {reference['temperature_K']:g} K after "
             f"{reference['equilibration_ps']:g} ps of equilibration, at a mean pressure of "
-            f"{reference['pressure_bar']:.0f} ± {reference['pressure_error_bar']:.0f} bar. "
-            + ("" if enough else f"Less than {LONG_ENOUGH:g} ps is too short to judge a student by, so none is."), "",
+            f"{reference['pressure_bar']:.0f} ± {reference['pressure_error_bar']:.0f} bar."
+            + ("" if enough else f" Less than {LONG_ENOUGH:g} ps is too short to judge a student by, so none is."), "",
         )  # fmt: skip
     else:
         page.add(f"{box}: no dynamics of the teacher that is long enough (liquid_teacher.py makes it).", "")

@@ -31,7 +31,7 @@ from mlff_student.lammps_session import find_potential
 
 STRUCTURES = Path(__file__).resolve().parent / "structures"
 LIQUIDS = ("water-64", "methanol-32", "ethanol-22", "acetonitrile-32", "benzene-16", "acetone-20")
-GAP = 10.0  # Angstrom between molecules; twice the cutoff of usual students
+GAP = 20.0  # Angstrom between molecules as they are at first; they unfold, and wander a little on their springs
 DENSITY = (0.5, 1.6)  # times that at first
 FINE = 1000  # frames, where LAMMPS stopped or several failed between the usual ones
 
