@@ -5,19 +5,21 @@ python summarise.py [config.yaml]         # tblite must be there; takes minutes
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from mlff_student.train.batches import compositions, fit_atomic_energies
 from mlff_student.train.config import load_config
-from mlff_student.train.frames import Frames, split_frames
+from mlff_student.train.frame_sets import load_frames
+from mlff_student.train.frames import Frames
 from mlff_student.train.sampling import make_teacher
 from mlff_student.train.starts import structures_of
 from mlff_student.units import SYMBOLS
 
+MORE = ["frames-more.npz"]  # what was labelled later
 LABELLED_AGAIN = 200  # frames
 ODD = 8  # standard deviations of the energy per atom in its class
 
@@ -93,14 +95,20 @@ def labelled_again(frames: Frames, config: object) -> str:
     )
 
 
+def described(path: Path) -> str:
+    """Size and hash of a file of frames, and how many pieces of the recipe are in it."""
+    content, pieces = path.read_bytes(), Frames.load(path).recipe["pieces"]
+    digest = hashlib.sha256(content).hexdigest()
+    return f"- {path.name}: {len(content) / 1e6:.1f} MB, SHA-256 `{digest}`, pieces {pieces}"
+
+
 def main() -> None:
     """Write data.md beside the configuration."""
     folder = Path(__file__).parent
-    config = load_config(sys.argv[1] if len(sys.argv) > 1 else folder / "config-f128.yaml")
-    frames = Frames.load(config.data_path)
-    parts = split_frames(frames, config.split, config.seed)
-    size = config.data_path.stat().st_size
-    digest = hashlib.sha256(config.data_path.read_bytes()).hexdigest()
+    config = load_config(folder / "config-f128.yaml")
+    names = [config.data.file, *(name for name in MORE if (folder / name).exists())]
+    training = dataclasses.replace(config.training, more_frames=names[1:])
+    frames, parts, _ = load_frames(dataclasses.replace(config, training=training))
     head = [
         "class",
         "groups",
@@ -113,14 +121,16 @@ def main() -> None:
         "energy",
     ]
     lines = [
-        f"# {config.data.file}",
+        "# The labelled frames",
         "",
-        f"{len(frames):,} frames, {frames.counts.sum():,} atoms, {size / 1e6:.1f} MB, SHA-256 `{digest}`.",
+        *(described(folder / name) for name in names),
+        "",
+        f"In all {len(frames):,} frames with {frames.counts.sum():,} atoms.",
         f"Teacher: {config.teacher.name}, {config.teacher.arguments}. Written by summarise.py.",
         "",
-        "A group is a molecule, a pair, a composition of a cluster, or a liquid. Root mean square and largest",
-        "component of the forces in eV/Å; energy per atom (eV) without the atomic energies that the training",
-        "frames fit best, from the 0.1st to the 99.9th percentile.",
+        "A group is a molecule, a pair, a composition of a cluster, or a liquid. Root mean square and",
+        "largest component of the forces in eV/Å; energy per atom (eV) without the atomic energies that",
+        "the training frames fit best, from the 0.1st to the 99.9th percentile.",
         "",
         "| " + " | ".join(head) + " |",
         "|---|" + "---:|" * (len(head) - 1),
