@@ -127,8 +127,9 @@ void PairMlffStudentKokkos<DeviceType>::init_style() {
 template <class DeviceType>
 void PairMlffStudentKokkos<DeviceType>::reserve_halo() {
   const bool always_on_host = execution_space != Device || comm->style != Comm::BRICK;
-  const bool forward_on_host = always_on_host || lmp->kokkos->forward_pair_comm_classic;
-  const bool reverse_on_host = always_on_host || lmp->kokkos->reverse_pair_comm_classic;
+  using OnHost = PairCommOnHost<KokkosLMP>;
+  const bool forward_on_host = always_on_host || OnHost::forward(*lmp->kokkos);
+  const bool reverse_on_host = always_on_host || OnHost::reverse(*lmp->kokkos);
   halo_.reserve(forward_on_host ? network_->halo_bytes() : 0, reverse_on_host, *force->pair);
 }
 
