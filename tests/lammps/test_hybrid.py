@@ -1,6 +1,7 @@
 """hybrid and hybrid/overlay: NULL types, other styles beside the network."""
 
 import numpy as np
+import pytest
 from harness import (
     OUTPUT,
     PAINN,
