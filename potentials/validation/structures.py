@@ -21,7 +21,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.build import molecule
 from ase.data import atomic_masses
-from ase.io import read, write
+from ase.io import write
 from ase.optimize import BFGS
 from scipy.spatial.transform import Rotation
 
@@ -155,8 +155,8 @@ def _script(start: Atoms, one: Atoms, charges: np.ndarray, edge: float) -> str:
     n, dilute = len(one), start.cell[0, 0]
     lines = ["units real", "atom_style full", f"region box block {f'0 {dilute} ' * 3}"]
     lines += [f"create_box {n} box"]
-    for k, kind in enumerate(kinds, start=1):
-        lines.append(f"mass {k} {atomic_masses[one.numbers[k - 1]]}")
+    for k, number in enumerate(one.numbers, start=1):
+        lines.append(f"mass {k} {atomic_masses[number]}")
     for i, position in enumerate(start.positions):
         lines.append(f"create_atoms {i % n + 1} single {' '.join(map(str, position))}")
         lines += [f"set atom {i + 1} mol {i // n + 1}", f"set atom {i + 1} charge {charges[i % n]}"]

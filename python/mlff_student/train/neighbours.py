@@ -41,7 +41,6 @@ def find_edges(
     """
     reach = [images(cell, cutoff) for cell in cells]
     order = np.array(sorted(range(len(counts)), key=lambda s: (reach[s], counts[s], s)), np.int64)
-    first = first_atoms(counts)
     found = [_search(positions, counts, cells, part, reach[part[0]], cutoff)
              for part in _parts(order, counts, reach)]  # fmt: skip
     structure, pair, shift = zip(*found)
