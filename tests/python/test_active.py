@@ -1,6 +1,7 @@
 """Active learning: the committee's disagreement, dynamics with the student, rounds, resuming."""
 
 import copy
+import dataclasses
 import json
 import shutil
 
@@ -20,7 +21,8 @@ from mlff_student.train import active as active_module  # noqa: E402
 from mlff_student.train.active import Run, run  # noqa: E402
 from mlff_student.train.active_starts import choose_starts  # noqa: E402
 from mlff_student.train.committee import Committee, disagreement, force_errors  # noqa: E402
-from mlff_student.train.config import Active, ConfigError, parse_config  # noqa: E402
+from mlff_student.train.config import Active, ConfigError, Output, parse_config  # noqa: E402
+from mlff_student.train.fit import Fit  # noqa: E402
 from mlff_student.train.frames import Frames, merge  # noqa: E402
 from mlff_student.train.label import label  # noqa: E402
 from mlff_student.train.label_given import label_given, labelled  # noqa: E402
@@ -315,6 +317,22 @@ def test_rounds_leave_frames_potentials_and_a_record(finished):
     assert {p.name for p in folder.glob("*.npz")} == {
         f"{name}_{r}.npz" for name in ("picked", "frames_active", "held_out") for r in (1, 2)
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name, output, expected",
+    [
+        ("toy-1.5", {}, ["toy-1.5-1.yaml", "toy-1.5-2.yaml"]),
+        ("toy", {"file": "best.yml"}, ["best-1.yml", "best-2.yml"]),
+    ],
+)
+def test_the_next_round_reads_the_files_that_training_writes(toy, tmp_path, name, output, expected):
+    config = configuration(toy)
+    config = dataclasses.replace(config, name=name, output=Output(**output))
+    files = Run(config, tmp_path).potentials(0)
+    assert files == [tmp_path / "round_0" / file for file in expected]
+    fit = Fit(config, tmp_path / "round_0")
+    assert files == [fit.potential_path(member) for member in (0, 1)]
 
 
 def test_picks_are_those_of_the_largest_disagreement(toy, tmp_path):

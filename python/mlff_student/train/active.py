@@ -32,7 +32,7 @@ from .active_record import BINS, write_record
 from .active_starts import choose_starts
 from .committee import Committee, disagreement, frame_numbers
 from .config import Config, ConfigError
-from .fit import Fit, device_of, is_finished
+from .fit import Fit, device_of, is_finished, potential_path
 from .frame_sets import load_frames
 from .frames import Frames, merge
 from .label_given import label_given, labelled
@@ -56,9 +56,8 @@ class Run:
 
     def potentials(self, number: int) -> list[Path]:
         """The committee that a round ended with."""
-        stem = Path(self.config.output.file or self.config.name).with_suffix("").name
-        members = range(1, self.config.training.committee + 1)
-        return [self.folder / f"round_{number}" / f"{stem}-{k}.yaml" for k in members]
+        folder, members = self.folder / f"round_{number}", range(self.config.training.committee)
+        return [potential_path(self.config, folder, k) for k in members]
 
     def committee(self, number: int) -> Committee:
         """The same, loaded."""

@@ -141,10 +141,7 @@ class Fit:
 
     def potential_path(self, member: int) -> Path:
         """The file that a member's potential is written to."""
-        path = Path(self.config.output.file or f"{self.config.name}.yaml")
-        if len(self.networks) > 1:
-            path = path.with_name(f"{path.stem}-{member + 1}{path.suffix}")
-        return self.folder / path
+        return potential_path(self.config, self.folder, member)
 
     def _make_network(self, member: int) -> torch.nn.Module:
         torch.manual_seed(_seed(self.config.seed, member))
@@ -309,6 +306,14 @@ class _Order:
 def _seed(seed: int, member: int) -> int:
     """Seed of a member of a committee; the first one's is the configuration's."""
     return seed if member == 0 else int(np.random.SeedSequence([seed, member]).generate_state(1)[0])
+
+
+def potential_path(config: Config, folder: Path, member: int) -> Path:
+    """The file that a training run in this folder writes a member's potential to."""
+    path = Path(config.output.file or f"{config.name}.yaml")
+    if config.training.committee > 1:
+        path = path.with_name(f"{path.stem}-{member + 1}{path.suffix}")
+    return folder / path
 
 
 def is_finished(folder: Path) -> bool:
