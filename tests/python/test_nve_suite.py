@@ -185,6 +185,8 @@ def test_baseline_of_something_else_is_refused(tmp_path):
     baseline.write(file, HEADING, judge(good(), "double"))
     with pytest.raises(baseline.BaselineError, match="was made with precision double, this run with single"):
         baseline.compare(file, HEADING | {"precision": "single"}, [])
+    with pytest.raises(baseline.BaselineError, match="was made with length the default, this run with 100"):
+        baseline.compare(file, HEADING | {"length": 100.0}, [])
     for text in ("{}", "no json", '{"measured": [{}], "precision": "double"}'):
         file.write_text(text)
         with pytest.raises(baseline.BaselineError, match="is no baseline"):
@@ -311,6 +313,23 @@ def test_command_writes_verdicts_and_exit_status(suite, tmp_path):
     assert done.exit_code == 1
     assert "FAILED: benzene: drift of the energy; benzene: drift of the energy, against the baseline" in done.output
     assert json.loads(suite(*again, "--json").stdout)["passed"]
+
+
+@pytest.mark.parametrize("more, mode", [(("--full",), "full"), (("--length", "50"), "quick")])
+def test_a_shipped_baseline_of_another_kind_of_run_is_left_out(suite, tmp_path, more, mode):
+    done = suite("benzene", "-o", "out", *more)
+    assert done.exit_code == 0, done.output
+    assert "Not compared with the baseline" in done.stderr and "nve_baseline_chno-small_mixed.json" in done.stderr
+    stored = json.loads((tmp_path / "out" / "verdicts.json").read_text())
+    assert stored["mode"] == mode
+    assert not [row for row in stored["verdicts"] if "against the baseline" in row["criterion"]]
+
+
+def test_a_baseline_that_is_named_must_fit_before_anything_is_run(suite, tmp_path):
+    arguments = ("benzene", "-o", "out", "--precision", "double", "--baseline", "b.json")
+    assert suite(*arguments, "--write-baseline").exit_code == 0
+    done = suite(*arguments, "--full", outcome=lambda: pytest.fail("LAMMPS ran"))
+    assert done.exit_code == 2 and "made with mode quick, this run with full" in done.output, done.output
 
 
 @pytest.mark.parametrize("arguments, message", [

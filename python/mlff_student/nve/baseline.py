@@ -42,15 +42,23 @@ def compare(file: Path, heading: dict, verdicts: list[Verdict]) -> list[Verdict]
     A drift fails if it is larger than the baseline's by more than twice the combined error, an energy balance
     if it is larger by more than FACTOR and not NEGLIGIBLE.
     """
+    if problem := misfit(file, heading):
+        raise BaselineError(problem)
+    now = {(row.structure, row.criterion): row for row in verdicts}
+    return [_verdict(old, now.get((old["structure"], old["criterion"]))) for old in _read(file)["measured"]]
+
+
+def misfit(file: Path, heading: dict) -> str:
+    """Why a run with this heading cannot be compared with the baseline; empty if it can. Raises BaselineError."""
     stored = _read(file)
-    for key in ("precision", "mode"):
-        if stored.get(key) != heading[key]:
-            raise BaselineError(
-                f"{file}: was made with {key} {stored.get(key)}, this run with {heading[key]}; "
+    for key in ("precision", "mode", "length"):
+        then, now = (one.get(key) or "the default" for one in (stored, heading))
+        if then != now:
+            return (
+                f"{file}: was made with {key} {then}, this run with {now}; "
                 "compare like with like, or make another with --write-baseline"
             )
-    now = {(row.structure, row.criterion): row for row in verdicts}
-    return [_verdict(old, now.get((old["structure"], old["criterion"]))) for old in stored["measured"]]
+    return ""
 
 
 def _read(file: Path) -> dict:

@@ -123,17 +123,19 @@ def command(file, structures, precision, suffix, quick, length, output, baseline
         "precision": precision,
         "suffix": suffix,
         "mode": "quick" if quick else "full",
+        "length": length,
         "threads": os.environ.get("OMP_NUM_THREADS", "1"),
     }
+    stored = baseline or baselines.default_file(path, precision)
+    compared = not write_baseline and _is_comparable(stored, heading, required=baseline is not None)
     run = Runner(output, start)
     results, verdicts = run_suite(Student(path, precision, commands), chosen, _lengths(not quick, length), run)
     if not any(each.balance or each.scaling or each.long for each in results):
         _give_up(results)
-    stored = baseline or baselines.default_file(path, precision)
     try:
         if write_baseline:
             baselines.write(stored, heading, verdicts)
-        elif baseline or stored.exists():
+        elif compared:
             verdicts += baselines.compare(stored, heading, verdicts)
         content = _finish(output, heading, results, verdicts)
     except (baselines.BaselineError, OSError) as error:
@@ -141,6 +143,21 @@ def command(file, structures, precision, suffix, quick, length, output, baseline
         sys.exit(UNUSABLE)
     click.echo(json.dumps(content, indent=1) if as_json else _summary(content, verdicts, output))
     sys.exit(PASSED if content["passed"] else FAILED)
+
+
+def _is_comparable(file: Path, heading: dict, required: bool) -> bool:
+    """Whether there is a baseline for such a run; tells before the run why not, and ends the program if required."""
+    if not required and not file.exists():
+        return False
+    try:
+        problem = baselines.misfit(file, heading)
+    except baselines.BaselineError as error:
+        problem, required = str(error), True  # a damaged file
+    if problem:
+        click.echo(f"{'Error' if required else 'Not compared with the baseline'}: {problem}", err=True)
+        if required:
+            sys.exit(UNUSABLE)
+    return not problem
 
 
 def _give_up(results: list[Results]) -> None:
