@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("ase", reason="labelling needs ASE")
 
 from ase import units  # noqa: E402
+from test_train import TOY  # noqa: E402
 
 from mlff_student.train import label as labelling  # noqa: E402
 from mlff_student.train.config import ConfigError, load_config, parse_config  # noqa: E402
@@ -50,10 +51,7 @@ def configuration(folder, **data):
     mapping = {
         "name": "toy",
         "seed": 5,
-        "teacher": {
-            "calculator": "ase.calculators.morse.MorsePotential",
-            "arguments": {"epsilon": 0.4, "r0": 1.3, "rho0": 4.0},
-        },
+        "teacher": copy.deepcopy(TOY["teacher"]),
         "data": {"file": "toy.npz", "smiles": "molecules.smi", "sampling": copy.deepcopy(SAMPLING)} | data,
         "split": {"by": "molecule", "validation": 0.3, "test": 0.0},
     }  # fmt: skip
