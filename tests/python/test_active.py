@@ -409,6 +409,23 @@ def test_the_command_stops_in_time_and_one_network_is_refused(toy, tmp_path):
     assert refused.exit_code == 1 and "cannot disagree with itself" in refused.output
 
 
+def test_options_replace_the_configuration(toy, monkeypatch):
+    import yaml
+    from click.testing import CliRunner
+
+    from mlff_student.train.command_line import active_command
+
+    runs, file = [], toy / "config.yaml"
+    monkeypatch.setattr(active_module, "run", lambda active: runs.append(active) or True)
+    file.write_text(yaml.safe_dump(TOY))
+    options = ["--rounds", "7", "--round-steps", "9", "--steps", "8", "--fusion", "none"]
+    done = CliRunner().invoke(active_command, [str(file), *options])
+    assert done.exit_code == 0 and done.output == f"{toy / 'active'}: done\n"
+    (config,) = (active.config for active in runs)
+    assert config.active == Active(rounds=7, steps=9)
+    assert (config.training.steps, config.training.fusion, config.training.device) == (8, "none", "cpu")
+
+
 @pytest.mark.parametrize(
     "changes, text",
     [

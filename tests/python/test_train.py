@@ -566,3 +566,5 @@ def test_command(tmp_path):
     assert done.exit_code == 0, done.output
     assert (tmp_path / "run" / "toy.yaml").exists()
     assert "step 4: validation energy" in done.output
+    shorter = call("--train-only", "--restart", "--steps", "2")
+    assert shorter.exit_code == 0 and "step 2: validation energy" in shorter.output

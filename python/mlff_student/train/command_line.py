@@ -6,12 +6,25 @@ import dataclasses
 import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..potential import PotentialError
-from .config import Config, ConfigError, load_config
+from .config import DEVICES, FUSIONS, Config, ConfigError, load_config
+
+
+def _shared_options(command: Callable) -> Callable:
+    """The last options of both commands."""
+    for option in (
+        click.option("--quiet", is_flag=True, help="No progress bars."),
+        click.option("--fusion", type=click.Choice(FUSIONS), help="Replaces training.fusion."),
+        click.option("--device", type=click.Choice(DEVICES), help="Replaces training.device."),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command(name="train")
@@ -37,15 +50,7 @@ from .config import Config, ConfigError, load_config
 @click.option("--time-limit", type=float, help="Stop after this many seconds; call again to go on.")
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Processes that label [1].")
 @click.option("--steps", type=click.IntRange(min=1), help="Replaces training.steps.")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Replaces training.device."
-)
-@click.option(
-    "--fusion",
-    type=click.Choice(["auto", "none", "graph", "compile"]),
-    help="Replaces training.fusion.",
-)
-@click.option("--quiet", is_flag=True, help="No progress bars.")
+@_shared_options
 def command(
     config_file: str,
     label_only: bool,
@@ -71,7 +76,7 @@ def command(
     try:
         config = load_config(config_file)
         given = {"committee": committee, "steps": steps, "device": device, "fusion": fusion}
-        config = _replace(config, **{k: v for k, v in given.items() if v is not None})
+        config = _replace(config, "training", given)
         if not (train_only or export_only):
             begin = time.monotonic()
             only = "prepare" if prepare_only else "collect" if collect_only else ""
@@ -97,15 +102,7 @@ def command(
 )
 @click.option("--round-steps", type=click.IntRange(min=1), help="Replaces active.steps.")
 @click.option("--time-limit", type=float, help="Stop after this many seconds; call again to go on.")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Replaces training.device."
-)
-@click.option(
-    "--fusion",
-    type=click.Choice(["auto", "none", "graph", "compile"]),
-    help="Replaces training.fusion.",
-)
-@click.option("--quiet", is_flag=True, help="No progress bars.")
+@_shared_options
 def active_command(
     config_file: str,
     output: str | None,
@@ -125,11 +122,8 @@ def active_command(
     begin = time.monotonic()
     try:
         config = load_config(config_file)
-        given = {"steps": steps, "device": device, "fusion": fusion}
-        config = _replace(config, **{k: v for k, v in given.items() if v is not None})
-        given = {"rounds": rounds, "steps": round_steps}
-        given = {k: v for k, v in given.items() if v is not None}
-        config = dataclasses.replace(config, active=dataclasses.replace(config.active, **given))
+        config = _replace(config, "training", {"steps": steps, "device": device, "fusion": fusion})
+        config = _replace(config, "active", {"rounds": rounds, "steps": round_steps})
         try:
             from .active import Run, run
         except ImportError as error:
@@ -140,12 +134,19 @@ def active_command(
         finished = run(Run(config, folder, jobs or os.cpu_count() or 1, limit, not quiet))
     except (ConfigError, PotentialError) as error:
         raise click.ClickException(str(error)) from None
+    _say_whether_done(folder, finished)
+
+
+def _replace(config: Config, name: str, options: dict[str, Any]) -> Config:
+    """The configuration with those options in the section `name` that were given."""
+    given = {key: value for key, value in options.items() if value is not None}
+    section = dataclasses.replace(getattr(config, name), **given)
+    return dataclasses.replace(config, **{name: section})
+
+
+def _say_whether_done(folder: Path, finished: bool) -> None:
     done = "done" if finished else "stopped by --time-limit; call again to go on"
     click.echo(f"{folder}: {done}")
-
-
-def _replace(config: Config, **training: object) -> Config:
-    return dataclasses.replace(config, training=dataclasses.replace(config.training, **training))
 
 
 def _label(
@@ -197,6 +198,4 @@ def _train(
             f"step {fit.done}: validation energy {last['energy_mae_meV_per_atom']:.2f} meV/atom, "
             f"forces {last['force_mae_meV_per_A']:.1f} meV/Angstrom (mean absolute errors)"
         )
-    click.echo(
-        f"{folder}: {'done' if finished else 'stopped by --time-limit; call again to go on'}"
-    )
+    _say_whether_done(folder, finished)

@@ -30,6 +30,8 @@ SAMPLERS = (
 )
 PARTS = ("", "train", "validation", "test")
 SPLITS = ("frame", "trajectory", "molecule")
+DEVICES = ("auto", "cpu", "cuda")
+FUSIONS = ("auto", "none", "graph", "compile")
 CRITERIA = {"loss": "validation_loss", "force_mae": "force_mae_meV_per_A"}  # names in the history
 
 
@@ -337,8 +339,8 @@ def _check(config: Config) -> None:
     _choice("training.criterion", training.criterion, list(CRITERIA))
     _choice("training.precision", training.precision, ("float32", "float64"))
     _choice("training.matmul", training.matmul, ("float32", "tf32"))
-    _choice("training.device", training.device, ("auto", "cpu", "cuda"))
-    _choice("training.fusion", training.fusion, ("auto", "none", "graph", "compile"))
+    _choice("training.device", training.device, DEVICES)
+    _choice("training.fusion", training.fusion, FUSIONS)
     for section, names in (
         ("network", "channels layers number_of_radial_functions cutoff"),
         ("training", "steps batch_size committee learning_rate evaluate_every checkpoint_every"),
