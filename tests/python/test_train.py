@@ -568,3 +568,26 @@ def test_command(tmp_path):
     assert "step 4: validation energy" in done.output
     shorter = call("--train-only", "--restart", "--steps", "2")
     assert shorter.exit_code == 0 and "step 2: validation energy" in shorter.output
+
+
+def test_a_time_limit_of_zero_stops_training_but_not_the_export(toy, tmp_path):
+    pytest.importorskip("torch", reason="fitting needs PyTorch")
+    import yaml
+    from click.testing import CliRunner
+
+    from mlff_student.train import command
+
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(changed(steps=60, evaluate_every=50)))
+    (tmp_path / "toy.npz").symlink_to(toy.data_path)
+    call = lambda *more: CliRunner().invoke(command, [str(config), "--quiet", *more])  # noqa: E731
+    stopped = call("--train-only", "--time-limit", "0")
+    assert stopped.exit_code == 0 and "step 50: " in stopped.output, stopped.output
+    assert "stopped by --time-limit; call again to go on" in stopped.output
+    potential = tmp_path / "run" / "toy.yaml"
+    potential.unlink()
+    exported = call("--export-only", "--time-limit", "0")
+    assert exported.output == stopped.output.replace(
+        "stopped by --time-limit; call again to go on", "done"
+    )
+    assert potential.exists()

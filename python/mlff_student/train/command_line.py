@@ -27,6 +27,11 @@ def _shared_options(command: Callable) -> Callable:
     return command
 
 
+_time_limit = click.option(
+    "--time-limit", default=math.inf, help="Stop after this many seconds; call again to go on."
+)
+
+
 @click.command(name="train")
 @click.argument("config_file", metavar="CONFIG.yaml", type=click.Path(dir_okay=False))
 @click.option(
@@ -47,7 +52,7 @@ def _shared_options(command: Callable) -> Callable:
 )
 @click.option("--committee", type=click.IntRange(min=1), help="Replaces training.committee.")
 @click.option("--restart", is_flag=True, help="Ignore the checkpoint in the run folder.")
-@click.option("--time-limit", type=float, help="Stop after this many seconds; call again to go on.")
+@_time_limit
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Processes that label [1].")
 @click.option("--steps", type=click.IntRange(min=1), help="Replaces training.steps.")
 @_shared_options
@@ -61,7 +66,7 @@ def command(
     output: str | None,
     committee: int | None,
     restart: bool,
-    time_limit: float | None,
+    time_limit: float,
     jobs: int,
     steps: int | None,
     device: str | None,
@@ -82,10 +87,10 @@ def command(
             only = "prepare" if prepare_only else "collect" if collect_only else ""
             if not _label(config, not quiet, jobs, time_limit, only) or only:
                 return
-            time_limit = time_limit and max(1.0, time_limit - (time.monotonic() - begin))
+            time_limit = max(1.0, time_limit - (time.monotonic() - begin))
         if not label_only:
             folder = Path(output) if output else config.folder / "run"
-            _train(config, folder, restart, 0.0 if export_only else time_limit, not quiet)
+            _train(config, folder, restart, export_only, time_limit, not quiet)
     except (ConfigError, PotentialError) as error:
         raise click.ClickException(str(error)) from None
 
@@ -101,7 +106,7 @@ def command(
     "--steps", type=click.IntRange(min=1), help="Replaces training.steps, before the first round."
 )
 @click.option("--round-steps", type=click.IntRange(min=1), help="Replaces active.steps.")
-@click.option("--time-limit", type=float, help="Stop after this many seconds; call again to go on.")
+@_time_limit
 @_shared_options
 def active_command(
     config_file: str,
@@ -110,7 +115,7 @@ def active_command(
     rounds: int | None,
     steps: int | None,
     round_steps: int | None,
-    time_limit: float | None,
+    time_limit: float,
     device: str | None,
     fusion: str | None,
     quiet: bool,
@@ -130,8 +135,8 @@ def active_command(
             reason = f"active learning needs the package {error.name}; install it"
             raise ConfigError(reason) from None
         folder = Path(output) if output else config.folder / "active"
-        limit = math.inf if time_limit is None else begin + time_limit
-        finished = run(Run(config, folder, jobs or os.cpu_count() or 1, limit, not quiet))
+        jobs = jobs or os.cpu_count() or 1
+        finished = run(Run(config, folder, jobs, begin + time_limit, not quiet))
     except (ConfigError, PotentialError) as error:
         raise click.ClickException(str(error)) from None
     _say_whether_done(folder, finished)
@@ -149,9 +154,7 @@ def _say_whether_done(folder: Path, finished: bool) -> None:
     click.echo(f"{folder}: {done}")
 
 
-def _label(
-    config: Config, progress: bool, jobs: int, time_limit: float | None, only: str
-) -> bool:
+def _label(config: Config, progress: bool, jobs: int, time_limit: float, only: str) -> bool:
     """Whether the labelled frames are there; `only` one step of it: "prepare" or "collect"."""
     if config.data_path.exists():
         click.echo(
@@ -166,8 +169,7 @@ def _label(
         prepare(config, progress, jobs)
         click.echo(f"{starts_path(config)}: structures to start from")
         return False
-    limit = math.inf if time_limit is None else time_limit
-    frames = label(config, progress, jobs, limit, collect_only=only == "collect")
+    frames = label(config, progress, jobs, time_limit, collect_only=only == "collect")
     if frames is None:
         done = len(finished(parts_folder(config)))
         click.echo(f"{parts_folder(config)}: {done} pieces; stopped by --time-limit, call again")
@@ -178,7 +180,12 @@ def _label(
 
 
 def _train(
-    config: Config, folder: Path, restart: bool, time_limit: float | None, progress: bool
+    config: Config,
+    folder: Path,
+    restart: bool,
+    export_only: bool,
+    time_limit: float,
+    progress: bool,
 ) -> None:
     begin = time.monotonic()
     try:
@@ -186,12 +193,11 @@ def _train(
     except ImportError as error:
         raise ConfigError(f"training needs the package {error.name}; pip install torch") from None
     fit = Fit(config, folder, restart)
-    if time_limit == 0.0:
+    if export_only:
         fit.save()
         finished = True
     else:
-        left = math.inf if time_limit is None else time_limit - (time.monotonic() - begin)
-        finished = fit.run(left, progress)
+        finished = fit.run(time_limit - (time.monotonic() - begin), progress)
     if fit.history:
         last = fit.history[-1]
         click.echo(
