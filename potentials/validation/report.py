@@ -129,17 +129,14 @@ def write_torsions(page: Page) -> None:
         "## Torsions", "", "The dihedral angle is held, everything else relaxed with the potential itself. Energies "
         "are above each potential's own lowest.", "",
     )  # fmt: skip
-    figure, axes = _axes(len(theirs))
+    figure, _ = _energies("torsions", theirs, results, "angles", "dihedral angle / °")
     rows = []
-    for axis, (molecule, reference) in zip(axes, theirs.items()):
-        axis.plot(reference["angles"], 1e3 * np.array(reference["energies"]), "k.-", label="teacher")
+    for molecule, reference in theirs.items():
         for name, result in results.items():
-            mine = result["torsions"][molecule]
-            c = torsions.compare(mine, reference)
+            c = torsions.compare(result["torsions"][molecule], reference)
             mark = page.judge(name, "torsion_rms", c["rms_meV"], molecule)
             if not c["converged"]:
                 page.failures[name].append(f"torsion of {molecule}: not all angles could be relaxed")
-            axis.plot(mine["angles"], 1e3 * np.array(mine["energies"]), ".-", label=name)
             rows.append(
                 [
                     molecule, name, f"{c['rms_meV']:.1f}{mark}", f"{c['largest_meV']:.1f}",
@@ -147,8 +144,6 @@ def write_torsions(page: Page) -> None:
                     f"{c['minimum']:g} / {c['teacher_minimum']:g}", "" if c["converged"] else "not all converged",
                 ]
             )  # fmt: skip
-        axis.set(title=molecule, xlabel="dihedral angle / °", ylabel="energy / meV")
-        axis.legend(fontsize=7)
     page.table(
         ["molecule", "student", "rms / meV", "largest deviation", "highest energy: student / teacher",
          "angle of the lowest: student / teacher", ""], rows,
@@ -164,16 +159,13 @@ def write_dimers(page: Page) -> None:
         "moved. A student sees nothing beyond its cutoff; the teacher does. Both molecules may be in the training "
         "data. Deviations are taken where the teacher's energy is below 300 meV.", "",
     )  # fmt: skip
-    figure, axes = _axes(len(theirs))
+    figure, axes = _energies("dimers", theirs, results, "separations", "separation / Å")
     rows = []
     for axis, (dimer, reference) in zip(axes, theirs.items()):
-        axis.plot(reference["separations"], 1e3 * np.array(reference["energies"]), "k.-", label="teacher")
         for name, result in results.items():
-            mine = result["dimers"][dimer]
-            c = dimers.compare(mine, reference)
+            c = dimers.compare(result["dimers"][dimer], reference)
             relative = abs(c["depth_meV"] / c["teacher_depth_meV"] - 1)
             mark = page.judge(name, "well_depth", relative, dimer)
-            axis.plot(mine["separations"], 1e3 * np.array(mine["energies"]), ".-", label=name)
             rows.append(
                 [
                     dimer, name, f"{c['depth_meV']:.0f} / {c['teacher_depth_meV']:.0f}{mark}",
@@ -182,8 +174,7 @@ def write_dimers(page: Page) -> None:
                 ]
             )  # fmt: skip
         depth = -1e3 * min(reference["energies"])
-        axis.set(title=dimer, xlabel="separation / Å", ylabel="energy / meV", ylim=(-2 * depth, 3 * depth))
-        axis.legend(fontsize=7)
+        axis.set_ylim(-2 * depth, 3 * depth)
     page.table(
         ["dimer", "student", "depth / meV: student / teacher", "minimum / Å: student / teacher", "rms / meV",
          "largest deviation"], rows,
@@ -373,6 +364,21 @@ def write_errors(page: Page) -> None:
 def _axes(count: int) -> tuple[Figure, np.ndarray]:
     figure = Figure(figsize=(4.5 * max(count, 1), 3.6), layout="constrained")
     return figure, np.atleast_1d(figure.subplots(1, max(count, 1)))
+
+
+def _energies(
+    subject: str, theirs: dict, results: dict, coordinate: str, label: str
+) -> tuple[Figure, np.ndarray]:
+    """Energies against a coordinate: an axis for each of the teacher's curves, with the students' beside it."""
+    figure, axes = _axes(len(theirs))
+    for axis, (title, reference) in zip(axes, theirs.items()):
+        axis.plot(reference[coordinate], 1e3 * np.array(reference["energies"]), "k.-", label="teacher")
+        for name, result in results.items():
+            mine = result[subject][title]
+            axis.plot(mine[coordinate], 1e3 * np.array(mine["energies"]), ".-", label=name)
+        axis.set(title=title, xlabel=label, ylabel="energy / meV")
+        axis.legend(fontsize=7)
+    return figure, axes
 
 
 def _save(page: Page, figure: Figure, name: str, caption: str, results: dict) -> None:
