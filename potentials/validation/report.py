@@ -22,6 +22,7 @@ import dimers
 import frequencies
 import liquids
 import pressures
+import structures
 import teacher
 import torsions
 from results import RESULTS
@@ -214,10 +215,7 @@ def write_liquids(page: Page) -> None:
 
 
 LONG_ENOUGH = 1.0  # ps of the teacher's dynamics
-#: g/cm3, CRC Handbook of Chemistry and Physics
-EXPERIMENT = {
-    "water": 0.997, "methanol": 0.787, "ethanol": 0.785, "acetonitrile": 0.777, "benzene": 0.874, "acetone": 0.785,
-}  # fmt: skip
+EXPERIMENT = {liquid.name: liquid.density for liquid in structures.LIQUIDS}  # g/cm3
 
 
 def write_rdf(page: Page, box: str, reference: dict | None, results: dict[str, dict]) -> None:
