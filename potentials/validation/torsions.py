@@ -9,6 +9,9 @@ from ase import Atoms
 from ase.constraints import FixInternals
 from ase.io import read
 from ase.optimize import BFGS
+from scipy.sparse.csgraph import connected_components
+
+from bonds import bonded
 
 STRUCTURES = Path(__file__).resolve().parent / "structures"
 #: Carbon atoms of the dihedral, from 0 as in structures/molecules.extxyz; angles in degrees.
@@ -50,16 +53,10 @@ def constrained(start: Atoms, dihedral: tuple[int, ...], angle: float, calculato
 
 def beyond(atoms: Atoms, i: int, j: int) -> list[int]:
     """Atoms on j's side of the bond i-j."""
-    from bonds import bonded
-
     bonds = bonded(atoms.numbers, atoms.positions, None)
-    found, border = {j}, [j]
-    while border:
-        a = border.pop()
-        new = [b for b in np.flatnonzero(bonds[a]) if b not in found and (a, b) != (j, i)]
-        found.update(new)
-        border += new
-    return sorted(int(a) for a in found)
+    bonds[i, j] = bonds[j, i] = False
+    _, part = connected_components(bonds)
+    return np.flatnonzero(part == part[j]).tolist()
 
 
 def compare(student: dict, teacher: dict) -> dict:

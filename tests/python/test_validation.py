@@ -13,6 +13,7 @@ from ase import Atoms, units
 from ase.build import molecule
 from ase.calculators.harmonic import HarmonicCalculator, HarmonicForceField
 from ase.calculators.lj import LennardJones
+from ase.io import read
 from click.testing import CliRunner
 from plugin import needs_plugin
 from scipy.spatial.transform import Rotation
@@ -81,6 +82,18 @@ def test_a_coordinate_that_is_not_a_number_is_found():
 def test_bonds_across_a_periodic_boundary_hold():
     edges = np.array([10.0, 11.0, 12.0])
     assert change((WATER.positions - 0.05) % edges, edges=edges) is None
+
+
+# ------------------------------------------------------------------------------------ torsions
+
+
+def test_a_torsion_turns_one_side_of_its_bond():
+    molecules = read(torsions.STRUCTURES / "molecules.extxyz", ":")
+    butane = next(atoms for atoms in molecules if atoms.info["name"] == "butane")
+    sides = [torsions.beyond(butane, *pair) for pair in ((1, 2), (2, 1))]
+    assert {2, 3} <= set(sides[0]) and {0, 1} <= set(sides[1])
+    assert [str(butane[side].symbols.formula.format("hill")) for side in sides] == ["C2H5"] * 2
+    assert sorted(sides[0] + sides[1]) == list(range(14))
 
 
 # ------------------------------------------------------------------------------------ frequencies
