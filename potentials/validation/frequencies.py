@@ -11,6 +11,7 @@ from ase.io import read
 from ase.optimize import BFGS
 from ase.vibrations import Vibrations
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial.transform import Rotation
 
 STRUCTURES = Path(__file__).resolve().parent / "structures"
 STEP = 0.005  # Angstrom, of the central differences
@@ -99,14 +100,14 @@ def compare(student: dict, teacher: dict) -> dict:
 
 def superposition(student: dict, teacher: dict) -> tuple[np.ndarray, float]:
     """Rotation [3, 3] (row vectors times it) of the student's structure onto the teacher's, and what is left
-    as root mean square distance (Angstrom). Mass-weighted (Kabsch, Acta Cryst. A 32, 922, 1976)."""
+    as root mean square distance (Angstrom). The one of the least mass-weighted squares (Kabsch's)."""
     masses = Atoms(teacher["symbols"]).get_masses()[:, None]
     centred = []
     for one in (student, teacher):
         positions = np.array(one["positions"])
         centred.append(positions - (masses * positions).sum(axis=0) / masses.sum())
-    u, _, v = np.linalg.svd((masses * centred[0]).T @ centred[1])
-    rotation = u @ np.diag([1, 1, np.sign(np.linalg.det(u @ v))]) @ v
+    # The rotation of columns from the second to the first is that of rows from the first to the second.
+    rotation = Rotation.align_vectors(*centred, weights=masses[:, 0])[0].as_matrix()
     rest = centred[0] @ rotation - centred[1]
     return rotation, float(np.sqrt((rest**2).sum(axis=1).mean()))
 
