@@ -12,7 +12,7 @@ BONDED, BROKEN, FORMED = 1.25, 1.6, 1.15
 
 def bonded(numbers: np.ndarray, positions: np.ndarray, edges: np.ndarray | None) -> np.ndarray:
     """[n, n] whether two atoms share a bond; edges [3] of a periodic box, or None."""
-    close = _distances(positions[None], None if edges is None else edges[None])[0] < BONDED * _sums(numbers)
+    close = _distances(positions, edges) < BONDED * _sums(numbers)
     np.fill_diagonal(close, False)
     return close
 
@@ -30,7 +30,7 @@ def first_change(
     for k, frame in enumerate(frames):
         if not np.isfinite(frame).all():
             return k, "a position is not a number"
-        distances = _distances(frame[None], None if edges is None else edges[k][None])[0]
+        distances = _distances(frame, None if edges is None else edges[k])
         broken = np.argwhere(np.triu(bonds & (distances > BROKEN * sums)))
         formed = np.argwhere(np.triu(apart & (distances < FORMED * sums)))
         for pairs, word in ((broken, "broken"), (formed, "formed")):
@@ -46,10 +46,9 @@ def _sums(numbers: np.ndarray) -> np.ndarray:
     return np.add.outer(radii, radii)
 
 
-def _distances(frames: np.ndarray, edges: np.ndarray | None) -> np.ndarray:
-    """[M, n, n]; the closest images in orthorhombic boxes."""
-    vectors = frames[:, :, None] - frames[:, None]
+def _distances(positions: np.ndarray, edges: np.ndarray | None) -> np.ndarray:
+    """[n, n]; of the closest images in an orthorhombic box."""
+    vectors = positions[:, None] - positions
     if edges is not None:
-        boxes = edges[:, None, None]
-        vectors -= np.round(vectors / boxes) * boxes
+        vectors -= np.round(vectors / edges) * edges
     return np.linalg.norm(vectors, axis=-1)
