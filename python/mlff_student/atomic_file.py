@@ -1,4 +1,4 @@
-"""Text files that are there as a whole or not at all."""
+"""Files that are there as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
 
 @contextmanager
-def replaced_when_complete(target: Path) -> Iterator[TextIO]:
-    """A stream into a file beside ``target`` that takes its name at the end and vanishes on an error:
-    a reader sees the old file or the whole new one. Raises OSError if it cannot be written."""
+def replaced_when_complete(target: Path, binary: bool = False) -> Iterator[IO]:
+    """A stream, of text if not ``binary``, into a file beside ``target`` that takes its name at the end and
+    vanishes on an error: a reader sees the old file or the whole new one. Raises OSError if it cannot be
+    written."""
+    kind = {"mode": "wb"} if binary else {"mode": "w", "encoding": "utf-8", "newline": "\n"}
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+        with os.fdopen(handle, **kind) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

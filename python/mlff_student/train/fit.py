@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..atomic_file import replaced_when_complete
 from ..networks import NETWORKS, from_potential
 from ..potential import Potential
 from ..units import SYMBOLS
@@ -224,9 +224,8 @@ class Fit:
             "state": {name: t.cpu() for name, t in self.step.state().items()},
             "best": [{name: t.cpu() for name, t in best.items()} for best in self.best],
         }
-        part = self.checkpoint.with_suffix(".part")
-        torch.save(saved, part)
-        os.replace(part, self.checkpoint)
+        with replaced_when_complete(self.checkpoint, binary=True) as stream:
+            torch.save(saved, stream)
         plot_learning_curve(self.history, self.folder / "learning_curve.png")
         if write and all(self.best):
             for member in range(len(self.networks)):
@@ -238,9 +237,8 @@ class Fit:
         }
         if len(self.histories) > 1:
             log["members"] = self.histories
-        part = self.folder / "log.part"
-        part.write_text(json.dumps(log, indent=1))
-        os.replace(part, self.folder / "log.json")
+        with replaced_when_complete(self.folder / "log.json") as stream:
+            json.dump(log, stream, indent=1)
 
     def _resume(self) -> None:
         saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..atomic_file import replaced_when_complete
 from .config import ConfigError, Split
 
 VERSION = 2  # 1: without `compact`, group_classes and group_parts; still read
@@ -78,10 +78,8 @@ class Frames:
             arrays["forces"] = _planes(self.forces, FORCE_UNIT)
         meta = {"version": VERSION} | {name: getattr(self, name) for name in _META}
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        with open(part, "wb") as stream:
+        with replaced_when_complete(path, binary=True) as stream:
             np.savez_compressed(stream, meta=np.array(json.dumps(meta)), **arrays)
-        os.replace(part, path)
 
     @classmethod
     def load(cls, path: Path) -> Frames:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from pathlib import Path
 
 import numpy as np
 
+from ..atomic_file import replaced_when_complete
 from . import sampling
 from .config import ConfigError, Teacher
 from .frames import Frames
@@ -97,8 +97,7 @@ def _save(path: Path, done: dict[int, Label | None]) -> None:
     numbers = sorted(done)
     good = [k for k in numbers if done[k] is not None]
     forces = [done[k][1] for k in good]
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as stream:
+    with replaced_when_complete(path, binary=True) as stream:
         np.savez_compressed(
             stream,
             failed=np.array([k for k in numbers if done[k] is None], int),
@@ -107,7 +106,6 @@ def _save(path: Path, done: dict[int, Label | None]) -> None:
             counts=np.array([len(f) for f in forces], int),
             forces=np.concatenate([np.zeros((0, 3)), *forces]),
         )
-    os.replace(part, path)
 
 
 def _load(path: Path) -> dict[int, Label | None]:
