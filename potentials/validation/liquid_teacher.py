@@ -10,7 +10,6 @@ is becomes teacher/liquid-NAME.json. NVT at 300 K and the experimental density b
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -19,9 +18,12 @@ import numpy as np
 from ase import units
 from ase.io import read
 from ase.md.langevin import Langevin
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from scipy.stats import sem
 
 from liquids import BOXES, TEMPERATURE, distributions
+from mlff_student.atomic_file import replaced_when_complete
+from pressures import virial_pressure
 from results import store
 from teacher import FOLDER, teacher
 
@@ -42,9 +44,8 @@ class Trajectory:
         masses = self.atoms.get_masses()
         self.atoms.set_masses(np.where(self.atoms.numbers == 1, HYDROGEN_MASS, masses))
         self.positions, self.pressures, self.temperatures = [], [], []
-        scale = np.sqrt(units.kB * TEMPERATURE * self.atoms.get_masses())
-        normal = np.random.default_rng(1).standard_normal((len(self.atoms), 3))
-        self.atoms.set_momenta(normal * scale[:, None])
+        random = np.random.default_rng(1)
+        MaxwellBoltzmannDistribution(self.atoms, temperature_K=TEMPERATURE, rng=random)
         if self.file.exists():
             self._load()
         self.atoms.calc = teacher()
@@ -66,16 +67,14 @@ class Trajectory:
         )  # fmt: skip
         for _ in range(steps // SPACING):
             dynamics.run(SPACING)
-            stress = self.atoms.get_stress(voigt=False, include_ideal_gas=False)
             self.positions.append(self.atoms.positions.copy())
-            self.pressures.append(-np.trace(stress) / 3 / units.bar)
+            self.pressures.append(virial_pressure(self.atoms))
             self.temperatures.append(self.atoms.get_temperature())
-        part = self.file.with_suffix(".part.npz")
-        np.savez(
-            part, positions=self.positions, pressures=self.pressures, temperatures=self.temperatures,
-            momenta=self.atoms.get_momenta(),
-        )  # fmt: skip
-        os.replace(part, self.file)
+        with replaced_when_complete(self.file, binary=True) as stream:
+            np.savez(
+                stream, positions=self.positions, pressures=self.pressures, temperatures=self.temperatures,
+                momenta=self.atoms.get_momenta(),
+            )  # fmt: skip
 
     def summary(self) -> dict | None:
         """Averages after equilibration; None while there are too few frames."""
