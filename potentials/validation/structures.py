@@ -12,7 +12,6 @@ They are starting structures and nothing more: whoever uses them equilibrates th
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from ase.io import write
 from ase.optimize import BFGS
 from scipy.spatial.transform import Rotation
 
+from mlff_student.md_run import lmp_program
 from teacher import teacher
 
 HERE = Path(__file__).resolve().parent
@@ -123,7 +123,7 @@ def liquid_box(liquid: Liquid, number: int) -> Atoms:
     with tempfile.TemporaryDirectory() as folder:
         start = _dilute(one, number)
         (Path(folder) / "in.liquid").write_text(_script(start, one, charges, edge))
-        command = [Path(sys.executable).parent / "lmp", "-in", "in.liquid", "-log", "none"]
+        command = [lmp_program(), "-in", "in.liquid", "-log", "none"]
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         rows = np.loadtxt(Path(folder) / "end.dump", skiprows=9)
     positions = rows[np.argsort(rows[:, 0]), 1:4]
