@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Writes the tables of potentials/README.md from what the potential files say of themselves.
+"""Writes the tables of potentials/README.md from what the potential files say of themselves, and from speed.json.
 
 python potentials/table.py            # rewrite the README
 python potentials/table.py --check    # exit status 1 if it is out of date
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -25,8 +26,11 @@ def main() -> int:
     old = README.read_text(encoding="utf-8")
     potentials = [(f, Potential.read(f)) for f in sorted(HERE.glob("*/*.yaml")) if is_potential(f)]
     new = replace(old, "potentials", overview(potentials))
-    for file, potential in potentials:
-        new = replace(new, file.stem, errors(potential.provenance["errors"]))
+    measured = json.loads((HERE / "speed.json").read_text(encoding="utf-8"))
+    new = replace(new, "speed", speed(measured))
+    for name, members in committees(potentials).items():
+        new = replace(new, name, errors(members))
+        new = replace(new, f"speed of {name}", speed_of(list(members)[0], measured))
     if "--check" in sys.argv[1:]:
         return int(new != old)
     README.write_text(new, encoding="utf-8")
@@ -70,14 +74,58 @@ def overview(potentials: list[tuple[Path, Potential]]) -> str:
     return markdown([*heads, "licence"], rows)
 
 
-def errors(table: dict) -> str:
-    """Errors on held-out frames, a line for each kind of molecule or pair of molecules."""
+def committees(potentials: list[tuple[Path, Potential]]) -> dict[str, dict[str, dict]]:
+    """The tables of errors by name of the training and name of the file; most trainings gave one file."""
+    found: dict[str, dict[str, dict]] = {}
+    for file, potential in potentials:
+        name = potential.provenance["name"]
+        found.setdefault(name, {})[file.stem] = potential.provenance["errors"]
+    return found
+
+
+def errors(members: dict[str, dict]) -> str:
+    """Errors on held-out frames, a line for each kind of molecule or pair of molecules.
+
+    Of a committee each member's on all frames, and the smallest and largest on the frames of each kind.
+    """
+    tables = list(members.values())
     rows = []
-    for name, row in table.items():
-        if isinstance(row, dict):
-            numbers = [f"{row[key]:.2f}" for key in COLUMNS]
-            rows.append([name.replace("+", " + "), str(row["frames"]), *numbers])
+    for name, row in tables[0].items():
+        if not isinstance(row, dict):
+            continue
+        if name == "all" and len(members) > 1:
+            rows += [[f"all: {file}", *_line([table["all"]])] for file, table in members.items()]
+        else:
+            rows.append([name.replace("+", " + "), *_line([table[name] for table in tables])])
     return markdown(["held-out frames of", "number", *COLUMNS.values()], rows)
+
+
+def _line(rows: list[dict]) -> list[str]:
+    """Number of frames and errors; the range if there are several rows."""
+    numbers = [sorted(row[key] for row in rows) for key in COLUMNS]
+    texts = [" – ".join(f"{n:.2f}" for n in dict.fromkeys([ns[0], ns[-1]])) for ns in numbers]
+    return [str(rows[0]["frames"]), *texts]
+
+
+def speed(measured: dict) -> str:
+    """CPU time of a step on one core, with half its range over the rounds, and atoms per second."""
+    atoms = measured["atoms"]
+    heads = ["", *(f"{what} / CPU ms a step" for what in atoms), *(f"{what} / katom-step/CPU s" for what in atoms)]
+    rows = []
+    for name, times in measured["cpu_ms_per_step"].items():
+        ms = [f"{t['median']:.3g} ± {(t['most'] - t['least']) / 2:.1g}" for t in (times[a] for a in atoms)]
+        rows.append([name, *ms, *(f"{n / times[a]['median']:.3g}" for a, n in atoms.items())])
+    return markdown(heads, rows)
+
+
+def speed_of(potential: str, measured: dict) -> str:
+    """A sentence about one potential."""
+    times = measured["cpu_ms_per_step"][potential]
+    said = [
+        f"{what} of {n} atoms {times[what]['median']:.3g} CPU ms a step ({n / times[what]['median']:.3g} katom-step/CPU s)"
+        for what, n in measured["atoms"].items()
+    ]
+    return f"**Speed** on one core ([how](#speed)): {', '.join(said)}.\n"
 
 
 def markdown(heads: list[str], rows: list[list[str]]) -> str:
