@@ -3,12 +3,13 @@
 
 python potentials/validation/errors.py POTENTIAL CONFIG [--output FOLDER]
 
-CONFIG is the potential's configuration for training; it says which frames are held out. Computed in LAMMPS by the
-plugin, so these are the errors of what users run.
+CONFIG is the potential's configuration for training; it says which frames are held out, those of
+training.more_frames included. Computed in LAMMPS by the plugin, so these are the errors of what users run.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -18,7 +19,8 @@ from tqdm import tqdm
 from mlff_student.lammps_session import FILTERS, PRECISIONS, LammpsError, Session, find_potential
 from mlff_student.potential import PotentialError
 from mlff_student.train.config import ConfigError, load_config
-from mlff_student.train.frames import Frames, split_frames
+from mlff_student.train.frame_sets import load_frames
+from mlff_student.train.frames import Frames
 from results import folder_for, origin, store
 
 #: Bounds of the teacher's force on an atom (eV/Angstrom) by which errors are sorted.
@@ -89,10 +91,15 @@ def by_force(frames: Frames, forces: list[np.ndarray]) -> list[dict]:
 
 
 def held_out(config_file: Path, frames_file: Path | None) -> tuple[Frames, bool]:
-    """The frames that the configuration keeps for the test, and whether training has frames of their molecules."""
+    """The frames that the configuration keeps for the test, and whether training has frames of their molecules.
+
+    frames_file: split alone, instead of all files that the configuration names.
+    """
     config = load_config(config_file)
-    frames = Frames.load(frames_file or config.data_path)
-    parts = split_frames(frames, config.split, config.seed)
+    if frames_file:
+        data = replace(config.data, file=str(frames_file.absolute()))
+        config = replace(config, data=data, training=replace(config.training, more_frames=[]))
+    frames, parts, _ = load_frames(config)
     chosen = parts["test"]
     if not len(chosen):
         raise ConfigError(f"{config_file}: its split leaves no frame for the test")
