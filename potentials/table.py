@@ -120,11 +120,12 @@ def speed(measured: dict) -> str:
 
 def speed_of(potential: str, measured: dict) -> str:
     """A sentence about one potential."""
-    times = measured["cpu_ms_per_step"][potential]
-    said = [
-        f"{what} of {n} atoms {times[what]['median']:.3g} CPU ms a step ({n / times[what]['median']:.3g} katom-step/CPU s)"
-        for what, n in measured["atoms"].items()
-    ]
+    if potential not in measured["cpu_ms_per_step"]:
+        raise SystemExit(f"speed.json: has no {potential}; add it to POTENTIALS of speed.py and run that")
+    said = []
+    for what, atoms in measured["atoms"].items():
+        ms = measured["cpu_ms_per_step"][potential][what]["median"]
+        said.append(f"{what} of {atoms} atoms {ms:.3g} CPU ms a step ({atoms / ms:.3g} katom-step/CPU s)")
     return f"**Speed** on one core ([how](#speed)): {', '.join(said)}.\n"
 
 
