@@ -7,12 +7,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+from ase import Atoms
 
 from ..atomic_file import replaced_when_complete
 from . import sampling
 from .config import ConfigError, Teacher
 from .frames import Frames
 from .label import in_processes
+from .starts import structures_of
 
 SAVE_EVERY = 20.0  # s
 Label = tuple[float, np.ndarray]  # energy (eV), forces [n, 3] (eV/Angstrom)
@@ -37,7 +39,8 @@ def label_given(
     left.sort(key=lambda k: -frames.counts[k])  # the slow ones first, so that none is left alone
     saved = time.monotonic()
     with tqdm(total=len(frames), initial=len(done), unit="label", disable=not progress) as bar:
-        work = ((k, *_structure(frames, k)) for k in left)
+        structures = list(structures_of(frames))
+        work = ((k, structures[k]) for k in left)
         for k, found in in_processes(_Labeller(teacher), work, jobs, deadline):
             done[k] = found
             bar.update(1)
@@ -65,26 +68,17 @@ def labelled(frames: Frames, labels: dict[int, Label | None], force_limit: float
     return dataclasses.replace(frames.take(np.array(index)), energies=energies, forces=forces)
 
 
-def _structure(frames: Frames, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Atomic numbers, positions and cell of a frame."""
-    atoms = slice(*frames.offsets[k : k + 2])
-    return frames.numbers[atoms], frames.positions[atoms], frames.cells[k]
-
-
 class _Labeller:
     """Labels a structure, in whatever process it is called in."""
 
     def __init__(self, teacher: Teacher) -> None:
         self.teacher = teacher
 
-    def __call__(
-        self, k: int, numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray
-    ) -> tuple[int, Label | None]:
-        from ase import Atoms
+    def __call__(self, k: int, atoms: Atoms) -> tuple[int, Label | None]:
         from ase.calculators.calculator import CalculatorError
 
-        calculator = sampling.make_teacher(self.teacher)
-        atoms = Atoms(numbers, positions, cell=cell, pbc=bool(cell.any()), calculator=calculator)
+        atoms = atoms.copy()  # so that the calculator is forgotten
+        atoms.calc = sampling.make_teacher(self.teacher)
         try:
             energy, forces = float(atoms.get_potential_energy()), atoms.get_forces()
         except (CalculatorError, RuntimeError):
