@@ -45,14 +45,9 @@ def conformer(smiles: str, seed: int) -> tuple[object, Atoms]:
 
 def gradient(molecules: list[object]) -> Gradient:
     """MMFF94 of some molecules in vacuum, in the order of their atoms."""
-    from rdkit import Chem
     from rdkit.Chem import rdForceFieldHelpers
 
-    combined = molecules[0]
-    for molecule in molecules[1:]:
-        combined = Chem.CombineMols(combined, molecule)
-    Chem.SanitizeMol(combined)
-    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(combined)
+    combined, properties = _combined(molecules)
     field = rdForceFieldHelpers.MMFFGetMoleculeForceField(
         combined, properties, ignoreInterfragInteractions=False
     )
@@ -62,6 +57,18 @@ def gradient(molecules: list[object]) -> Gradient:
         return KCAL * np.array(field.CalcGrad(positions.ravel().tolist())).reshape(-1, 3)
 
     return evaluate
+
+
+def _combined(molecules: list[object]) -> tuple[object, object]:
+    """The molecules as one of RDKit's, and its MMFF94 properties."""
+    from rdkit import Chem
+    from rdkit.Chem import rdForceFieldHelpers
+
+    combined = molecules[0]
+    for molecule in molecules[1:]:
+        combined = Chem.CombineMols(combined, molecule)
+    Chem.SanitizeMol(combined)
+    return combined, rdForceFieldHelpers.MMFFGetMoleculeProperties(combined)
 
 
 def minimise(
@@ -208,14 +215,7 @@ def _buffered_14_7(r: np.ndarray, radius: np.ndarray, depth: np.ndarray) -> np.n
 
 def _parameters(molecules: list[object]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Radii R* [n, n] (Angstrom), depths [n, n] (kcal/mol) and charges [n] of all atoms."""
-    from rdkit import Chem
-    from rdkit.Chem import rdForceFieldHelpers
-
-    combined = molecules[0]
-    for molecule in molecules[1:]:
-        combined = Chem.CombineMols(combined, molecule)
-    Chem.SanitizeMol(combined)
-    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(combined)
+    combined, properties = _combined(molecules)
     n = combined.GetNumAtoms()
     charges = np.array([properties.GetMMFFPartialCharge(i) for i in range(n)])
     kinds = np.array([properties.GetMMFFAtomType(i) for i in range(n)])
