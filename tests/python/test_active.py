@@ -19,8 +19,14 @@ from mlff_student.potential import Potential  # noqa: E402
 from mlff_student.reference import evaluate, make_check  # noqa: E402
 from mlff_student.train import active as active_module  # noqa: E402
 from mlff_student.train.active import Run, run  # noqa: E402
+from mlff_student.train.active_record import errors_of  # noqa: E402
 from mlff_student.train.active_starts import choose_starts  # noqa: E402
-from mlff_student.train.committee import Committee, disagreement, force_errors  # noqa: E402
+from mlff_student.train.committee import (  # noqa: E402
+    Committee,
+    disagreement,
+    disagreement_on,
+    force_errors,
+)
 from mlff_student.train.config import Active, ConfigError, Output, parse_config  # noqa: E402
 from mlff_student.train.fit import Fit  # noqa: E402
 from mlff_student.train.frames import Frames, merge  # noqa: E402
@@ -119,6 +125,9 @@ def test_a_committee_predicts_what_its_members_do(committee):
             difference = result.forces - frames.forces[atoms]
             errors[k, s] = np.linalg.norm(difference, axis=1).max()
     np.testing.assert_allclose(force_errors(forces, frames), errors.mean(axis=0), atol=5e-5)
+    spread = np.sqrt(forces.var(axis=0).sum(axis=1))
+    largest = [spread[slice(*part)].max() for part in zip(frames.offsets, frames.offsets[1:])]
+    np.testing.assert_allclose(disagreement_on(forces, frames), largest, rtol=1e-5)
 
 
 # ---------------------------------------------------------------------------------------- dynamics
@@ -298,6 +307,9 @@ def test_rounds_leave_frames_potentials_and_a_record(finished):
         assert record["labelled"] == len(training) + len(aside) <= 8
         assert record["held_out"]["before"]["frames"] == len(aside) >= 1
         assert record["held_out"]["before"] != record["held_out"]["after"]
+        for when, r in (("before", number - 1), ("after", number)):
+            predicted = finished.committee(r).predict(aside)
+            assert record["held_out"][when] == errors_of(*predicted, aside)
         assert sum(record["ended"].values()) == record["trajectories"] == 10
         assert sum(record["disagreements"]) > 10
         assert (folder / f"record_{number}.png").stat().st_size > 5000

@@ -30,7 +30,7 @@ import torch
 from ..potential import Potential
 from .active_record import BINS, write_record
 from .active_starts import choose_starts
-from .committee import Committee, disagreement, frame_numbers
+from .committee import Committee, disagreement_on
 from .config import Config, ConfigError
 from .fit import Fit, device_of, is_finished, potential_path
 from .frame_sets import load_frames
@@ -156,10 +156,7 @@ def _new_recipe(
     if threshold == 0:
         known = frames.take(validation)
         _, forces = committee.predict(known)
-        spread = disagreement(
-            torch.as_tensor(forces), torch.as_tensor(frame_numbers(known)), len(known)
-        )
-        threshold = float(np.quantile(spread.numpy(), settings.quantile))
+        threshold = float(np.quantile(disagreement_on(forces, known), settings.quantile))
     return {
         "threshold": threshold,
         "upper": settings.upper or 10 * threshold,

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from .committee import Committee, disagreement, force_errors, frame_numbers
+from .committee import disagreement_on, force_errors
 from .fit import best_entry
 from .frames import Frames
 
@@ -26,7 +25,10 @@ def write_record(active: Run, number: int) -> None:
     training = Frames.load(active.path("frames_active", number))
     held_out = Frames.load(active.path("held_out", number))
     found, rows = picked.recipe, picked.recipe["rows"]
-    committees = {"before": active.committee(number - 1), "after": active.committee(number)}
+    rounds = {"before": number - 1, "after": number}
+    committees = {when: active.committee(r) for when, r in rounds.items()}
+    on_training = {when: c.predict(training) for when, c in committees.items()}
+    on_held_out = {when: c.predict(held_out) for when, c in committees.items()}
     record: dict[str, Any] = {
         "round": number,
         "threshold_eV_per_A": found["threshold"],
@@ -44,25 +46,26 @@ def write_record(active: Run, number: int) -> None:
         "picked_of_class": _classes(picked),
         "labelled": len(training) + len(held_out),
         "disagreement_quantiles_eV_per_A": _quantiles(found["disagreements"]),
-        "held_out": {when: errors_of(c, held_out) for when, c in committees.items()},
-        "trained_on": {when: errors_of(c, training) for when, c in committees.items()},
+        "held_out": {when: errors_of(*made, held_out) for when, made in on_held_out.items()},
+        "trained_on": {when: errors_of(*made, training) for when, made in on_training.items()},
         "validation": {
-            when: _validation(active.folder / f"round_{r}")
-            for when, r in (("before", number - 1), ("after", number))
+            when: _validation(active.folder / f"round_{r}") for when, r in rounds.items()
         },
         "disagreements": found["disagreements"],
     }
-    both = {"trained on": training, "held out": held_out}
-    points = {name: _points(committees["before"], frames) for name, frames in both.items()}
+    points = {
+        "trained on": _points(on_training["before"][1], training),
+        "held out": _points(on_held_out["before"][1], held_out),
+    }
     record["rank_correlation"] = _rank_correlation(*np.hstack(list(points.values())))
-    after = _points(committees["after"], held_out)
+    after = _points(on_held_out["after"][1], held_out)
     _plot(record, points, after, active.path("record", number, "png"))
     active.path("record", number, "json").write_text(json.dumps(record, indent=1))
 
 
-def errors_of(committee: Committee, frames: Frames) -> dict[str, float]:
-    """Errors of the members on labelled frames, their means; see _points for the last."""
-    energies, forces = committee.predict(frames)
+def errors_of(energies: np.ndarray, forces: np.ndarray, frames: Frames) -> dict[str, float]:
+    """Errors of what Committee.predict found on labelled frames, means over the members; see
+    _points for the last."""
     deviation = 1e3 * (forces - frames.forces)
     largest = 1e3 * force_errors(forces, frames)
     return {
@@ -74,13 +77,9 @@ def errors_of(committee: Committee, frames: Frames) -> dict[str, float]:
     }
 
 
-def _points(committee: Committee, frames: Frames) -> np.ndarray:
+def _points(forces: np.ndarray, frames: Frames) -> np.ndarray:
     """Disagreement on each frame and its largest deviation of an atom's force [2, M] (eV/A)."""
-    _, forces = committee.predict(frames)
-    spread = disagreement(
-        torch.as_tensor(forces), torch.as_tensor(frame_numbers(frames)), len(frames)
-    )
-    return np.stack([spread.numpy(), force_errors(forces, frames)])
+    return np.stack([disagreement_on(forces, frames), force_errors(forces, frames)])
 
 
 def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float | None:

@@ -14,6 +14,7 @@ from .batches import Data, species_rows
 from .config import ConfigError
 from .evaluate import EDGES
 from .frames import Frames
+from .step import sum_by_frame
 
 
 class Committee:
@@ -58,10 +59,8 @@ class Committee:
                 data = Data(frames, self.elements, known, self.cutoff, **to)
             for batch in data.batches(np.arange(len(frames)), EDGES[self.device.type]):
                 atoms, force, _ = energies_and_forces(network, *batch.graph())
-                energy = torch.zeros_like(batch.energies).index_add(
-                    0, batch.frame[:-1], atoms[:-1]
-                )
-                energies[k].append(((energy - batch.energies) / batch.counts).cpu().numpy())
+                deviation = sum_by_frame(atoms, batch) - batch.energies
+                energies[k].append((deviation / batch.counts).cpu().numpy())
                 forces[k].append(force[:-1].cpu().numpy())
         return (
             np.stack([np.concatenate(parts) for parts in energies]),
@@ -80,6 +79,12 @@ def disagreement(forces: Tensor, frame: Tensor, frames: int) -> Tensor:
     return torch.zeros(frames, dtype=spread.dtype, device=spread.device).scatter_reduce(
         0, frame, spread, "amax"
     )
+
+
+def disagreement_on(forces: np.ndarray, frames: Frames) -> np.ndarray:
+    """The same for predicted forces [K, N, 3] of these frames [M]."""
+    frame = torch.as_tensor(frame_numbers(frames))
+    return disagreement(torch.as_tensor(forces), frame, len(frames)).numpy()
 
 
 def frame_numbers(frames: Frames) -> np.ndarray:
