@@ -46,7 +46,7 @@ def choose_starts(known: Frames, config: Config, seed: int) -> tuple[Frames, np.
 
 def _calmer_half(frames: Frames) -> Frames:
     """Of each molecule the frames whose largest force is not above the median."""
-    largest = np.maximum.reduceat(np.abs(frames.forces).max(axis=1), frames.offsets[:-1])
+    largest = frames.largest_forces
     chosen = []
     for group in np.unique(frames.groups):
         index = np.flatnonzero(frames.groups == group)

@@ -119,8 +119,7 @@ def _check_structure(fit: Fit, potential: Potential) -> CheckStructure:
     complete = np.flatnonzero((counts > 0).all(axis=1) & ~frames.cells.any(axis=(1, 2)))
     if not len(complete):
         return make_check(potential)
-    largest = np.maximum.reduceat(np.abs(frames.forces).max(axis=1), frames.offsets[:-1])
-    frame = frames.take(complete[[np.argmin(largest[complete])]])
+    frame = frames.take(complete[[np.argmin(frames.largest_forces[complete])]])
     elements = [SYMBOLS[n - 1] for n in frame.numbers]
     positions = np.round(frame.positions.astype(np.float64), 4)
     result = evaluate(potential, elements, positions)

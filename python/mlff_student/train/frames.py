@@ -49,6 +49,11 @@ class Frames:
         """[M+1] first atom of each frame."""
         return np.concatenate([[0], np.cumsum(self.counts)])
 
+    @property
+    def largest_forces(self) -> np.ndarray:
+        """[M] size of the largest component of each frame's forces (eV/Angstrom)."""
+        return np.maximum.reduceat(np.abs(self.forces).max(axis=1), self.offsets[:-1])
+
     def take(self, index: np.ndarray) -> Frames:
         """The frames of these indices."""
         counts = self.counts[index]
