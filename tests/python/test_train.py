@@ -141,6 +141,7 @@ def test_labels_are_the_teachers(toy):
             frames.numbers[part], frames.positions[part], calculator=make_teacher(toy.teacher)
         )
         assert atoms.get_potential_energy() == pytest.approx(frames.energies[k], abs=1e-4)
+        assert frames.largest_forces[k] == np.abs(frames.forces[part]).max()
         np.testing.assert_allclose(atoms.get_forces(), frames.forces[part], atol=1e-4)
 
 
