@@ -22,6 +22,7 @@ sys.path.insert(0, str(HERE.parent / "validation"))
 
 import errors  # noqa: E402
 from mlff_student.lammps_session import Session  # noqa: E402
+from results import origin  # noqa: E402
 
 MEMBERS = [HERE / f"chno-f64-{k}.yaml" for k in (1, 2, 3, 4)]
 CONFIG = HERE / "config-f64-active.yaml"
@@ -54,13 +55,13 @@ def main() -> None:
             "disagreement": float(threshold), "median_largest_error_below": float(np.median(first[below])),
             "median_largest_error_above": float(np.median(first[~below])),
         }  # fmt: skip
-    ends = np.split(deviations.mean(axis=0), frames.offsets[1:-1])
+    by_frame = [np.split(of, frames.offsets[1:-1]) for of in (deviations[0], deviations.mean(axis=0))]
     result = {
-        "frames": len(frames), "frames_sha256": frames.hash(), "members": [file.stem for file in MEMBERS],
+        "members": [origin(file) for file in MEMBERS], "frames": len(frames), "frames_sha256": frames.hash(),
         "spearman_with_largest_error_of_first": float(spearmanr(disagreement, first).statistic),
         "spearman_with_largest_error_of_mean": float(spearmanr(disagreement, mean).statistic),
-        "errors_of_first": errors.errors(energies[0], np.split(deviations[0], frames.offsets[1:-1])),
-        "errors_of_mean": errors.errors(np.mean(energies, axis=0), ends),
+        "errors_of_first": errors.errors(energies[0], by_frame[0]),
+        "errors_of_mean": errors.errors(np.mean(energies, axis=0), by_frame[1]),
         "by_quantile_of_the_disagreement": levels,
     }  # fmt: skip
     (HERE / "disagreement.json").write_text(json.dumps(result, indent=1) + "\n")

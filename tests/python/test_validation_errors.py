@@ -1,5 +1,6 @@
 """Which frames potentials/validation/errors.py measures on: those of every file that training reads."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ POTENTIALS = Path(__file__).resolve().parents[2] / "potentials"
 sys.path.insert(0, str(POTENTIALS / "validation"))
 
 import errors  # noqa: E402
+from results import origin  # noqa: E402
 
 from mlff_student.potential import Potential  # noqa: E402
 from mlff_student.train.frames import Frames  # noqa: E402
@@ -80,3 +82,9 @@ def test_shipped_errors_are_of_these_frames(potential, config):
         if isinstance(row, dict):
             assert row["frames"] == (len(found) if name == "all" else (classes == name).sum())
     assert not is_shared
+
+
+def test_the_disagreement_is_that_of_the_committee_that_ships():
+    measured = json.loads((CHNO / "disagreement.json").read_text())
+    assert measured["members"] == [origin(CHNO / f"chno-f64-{k}.yaml") for k in (1, 2, 3, 4)]
+    assert measured["frames_sha256"] == errors.held_out(CHNO / "config-f64-active.yaml", None)[0].hash()
