@@ -344,13 +344,17 @@ def _check(config: Config) -> None:
     for section, names in (
         ("network", "channels layers number_of_radial_functions cutoff"),
         ("training", "steps batch_size committee learning_rate evaluate_every checkpoint_every"),
+        ("active", "rounds timestep length check batch_edges frames per_molecule steps"),
     ):
         for name in names.split():
             value = getattr(getattr(config, section), name)
             if value <= 0:
                 raise ConfigError(f"{section}.{name}: must be above zero, but is {value}")
-    if not 0 <= training.ema < 1:
-        raise ConfigError(f"training.ema: must be in [0, 1), but is {training.ema}")
+    for section, names in (("training", "ema"), ("active", "quantile random held_out")):
+        for name in names.split():
+            value = getattr(getattr(config, section), name)
+            if not 0 <= value < 1:
+                raise ConfigError(f"{section}.{name}: must be in [0, 1), but is {value}")
     if split.validation <= 0 or split.test < 0 or split.validation + split.test >= 1:
         given = f"{split.validation} and {split.test}"
         raise ConfigError(
@@ -412,14 +416,6 @@ def _check_sampler(where: str, sampler: Sampler) -> None:
 
 def _check_active(active: Active) -> None:
     _choice("active.driver", active.driver, ("member", "mean"))
-    for name in "rounds timestep length check batch_edges frames per_molecule steps".split():
-        if getattr(active, name) <= 0:
-            value = getattr(active, name)
-            raise ConfigError(f"active.{name}: must be above zero, but is {value}")
-    for name in ("quantile", "random", "held_out"):
-        if not 0 <= getattr(active, name) < 1:
-            value = getattr(active, name)
-            raise ConfigError(f"active.{name}: must be in [0, 1), but is {value}")
     for kind in ("", "periodic_"):
         if getattr(active, f"{kind}trajectories") and not getattr(active, f"{kind}temperatures"):
             raise ConfigError(f"active.{kind}temperatures: is empty; give a temperature (K)")
