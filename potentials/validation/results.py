@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from mlff_student.atomic_file import replaced_when_complete
+
 #: One folder for each potential, by its name.
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -35,4 +37,5 @@ def store(file: Path, result: dict) -> None:
     """Writes JSON, compact but for a line for each object that follows another."""
     file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result, separators=(",", ":")).replace('},"', '},\n"').replace("},{", "},\n{")
-    file.write_text(text + "\n")
+    with replaced_when_complete(file) as stream:
+        stream.write(text + "\n")
