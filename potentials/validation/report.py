@@ -188,9 +188,7 @@ def write_liquids(page: Page) -> None:
     results, stability = page.results("liquids"), page.results("stability")
     page.add("## Liquids", "", "### Radial distribution functions", "")
     for box in liquids.BOXES:
-        file = teacher.FOLDER / f"liquid-{box}.json"
-        reference = json.loads(file.read_text()) if file.exists() else None
-        write_rdf(page, box, reference, {n: r["liquids"][box] for n, r in results.items()})
+        write_rdf(page, box, teacher.liquid(box), {n: r["liquids"][box] for n, r in results.items()})
     write_pressures(page)
     page.add(
         "### Density", "", "At 300 K and 1 atm; the second half of the NPT runs of the stability tests, with the "
@@ -264,10 +262,10 @@ def write_rdf(page: Page, box: str, reference: dict | None, results: dict[str, d
 
 def write_pressures(page: Page) -> None:
     """Pressures in the teacher's configurations."""
-    rows = []
+    results, rows = page.results("pressures"), []
     for box in liquids.BOXES:
         reference = pressures.snapshots(box)
-        for name, result in page.results("pressures").items():
+        for name, result in results.items():
             mine = result["pressures"].get(box)
             if not (reference and mine):
                 continue
