@@ -172,6 +172,7 @@ def _script(engine: Engine, state: State, temperature: float, steps: int, every:
         "atom_modify map array",
         f"boundary {'p p p' if state.periodic else 'f f f'}",
         "read_data start.data",
+        *([f'plugin load """{Path(plugin).absolute()}"""'] if (plugin := os.environ.get("MLFF_PLUGIN")) else []),
         f"pair_style mlff/student precision {engine.precision}",
         f'pair_coeff * * """{Path(engine.potential).absolute()}""" {symbols}',
         *(f"mass {k} {atomic_masses[z]}" for k, z in enumerate(elements, start=1)),
