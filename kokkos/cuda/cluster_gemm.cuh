@@ -262,10 +262,10 @@ struct PartOfInputs {
   }
 };
 
-/// As for a block, but x is kept. `Tiles` is 1.
+/// As for a block, but x is kept. `Tiles` is 1. makes_operand: finish puts the next operand.
 template <int Axes, int Tiles, int Blocks, class Finish>
 __device__ inline void product(const Cluster &cluster, const SplitLayer &layer, int channels,
-                               const Operand &x, Finish finish) {
+                               const Operand &x, Finish finish, bool makes_operand = true) {
   using Part = PartOfInputs<Axes, Blocks>;
   static_assert(Tiles == 1 && Axes * Blocks <= Cluster::kMostParts);
   const int steps = x.width / 16, strips = channels / 16, parts = min(steps, Part::kStride);
@@ -274,7 +274,7 @@ __device__ inline void product(const Cluster &cluster, const SplitLayer &layer, 
   };
   Part part(layer, min(cluster.block, strips - 1), strips, steps);
   cluster.await(x, Axes);
-  if (cluster.block >= strips) cluster.make_nothing();
+  if (makes_operand && cluster.block >= strips) cluster.make_nothing();
 #pragma unroll 1
   for (int strip = cluster.block; strip < strips; strip += cluster.blocks) {
     if (strip != cluster.block) {

@@ -168,13 +168,15 @@ void dense_pair_kernel(const __grid_constant__ DensePair p) {
     put(tile.team, x, row, f, f < layer.inputs ? load(p.x + at) : Channels{});
   });
   product<1, Tile<Team>::kFragments, 1>(
-      tile.team, layer, layer.outputs, x, [&](int row, int f, const Channels(&y)[1][1]) {
+      tile.team, layer, layer.outputs, x,
+      [&](int row, int f, const Channels(&y)[1][1]) {
         if (row >= tile.atoms) return;
         Channels sum = y[0][0];
         if (component == 0 && p.table)
           sum += load(p.table + std::size_t(p.element[first + row]) * layer.outputs + f);
         store(p.y + (std::size_t(first + row) * 4 + component) * p.to + f, sum);
-      });
+      },
+      false);  // or a block might send to one that has ended
 }
 
 /// A kernel for clusters and for small and large tiles of a block, each for any number of channels

@@ -275,7 +275,7 @@ __device__ inline void await(const OneBlock<M> &, const Operand &) {
 /// all threads have made it: it is lost.
 template <int Axes, int Tiles, int Blocks, int M, class Finish>
 __device__ inline void product(const OneBlock<M> &, const SplitLayer &layer, int channels,
-                               const Operand &x, Finish finish) {
+                               const Operand &x, Finish finish, bool = true) {
   split_rows<M>(x, Axes * M);
   constexpr int groups = M / (16 * Tiles), kColumns = kWarps<M> / groups;
   const int warp = thread_index() / 32, first_row = warp % groups * (16 * Tiles);
