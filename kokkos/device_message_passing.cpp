@@ -178,13 +178,19 @@ void MessagePassing<Real, Sum, Space>::message_adjoint(int l, Range range) {
 }
 
 template <class Real, class Sum, class Space>
+bool MessagePassing<Real, Sum, Space>::sums_by_cuda() const {
+  if constexpr (has_cuda<Real, Space>())
+    return cuda_ && !exact_ && !gathers_first_layer_ &&
+           cuda::element_sums_fit(radial_table_.view(), elements());
+  return false;
+}
+
+template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::sum_by_element(Range range, int stride, Real *sums) {
-  if constexpr (has_cuda<Real, Space>()) {
-    const int elements = static_cast<int>(element_row_.size());
-    if (cuda_ && !exact_ && cuda::element_sums_fit(radial_table_.view(), elements))
+  if constexpr (has_cuda<Real, Space>())
+    if (sums_by_cuda())
       return cuda::element_sums(Space().cuda_stream(), edges_.view(), range, radial_table_.view(),
-                                elements, stride, sums);
-  }
+                                elements(), stride, sums);
   with_radial_functions(range, [&](const auto &functions) {
     element_sums<Space>(edges_.view(), range, functions, radial_columns_, stride, sums);
   });
@@ -193,13 +199,12 @@ void MessagePassing<Real, Sum, Space>::sum_by_element(Range range, int stride, R
 template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::sum_by_element_adjoint(Range range, int stride,
                                                               const Real *sums_bar) {
-  if constexpr (has_cuda<Real, Space>()) {
-    const int elements = static_cast<int>(element_row_.size());
-    if (cuda_ && !exact_ && cuda::element_sums_fit(radial_table_.view(), elements))
+  if constexpr (has_cuda<Real, Space>())
+    if (sums_by_cuda())
       return cuda::element_sums_adjoint(Space().cuda_stream(), edges_.view(), range,
-                                        radial_table_.view(), elements, stride, sums_bar,
-                                        gradient_.data(), adds_gradients_);
-  }
+                                        radial_table_.view(), elements(), stride, sums_bar,
+                                        geometry().spacing, gradient_.data(),
+                                        adds_gradients_ ? gradient_slices() : 0, gradient_stride());
   with_radial_functions(range, [&](const auto &functions) {
     element_sums_adjoint<Space>(edges_.view(), range, functions, radial_columns_, stride, sums_bar,
                                 gradient_.data(), adds_gradients_);
@@ -258,8 +263,9 @@ template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::add_forces(const DeviceAtoms &atoms,
                                                   DeviceResults &results) {
   const Edges<Real> edges = edges_.view();
-  finish_gradients<Space>(edges, geometry(), gradient_slices(), gradient_stride(),
-                          gradient_.data());
+  if (!sums_by_cuda())  // their adjoint has finished them
+    finish_gradients<Space>(edges, geometry(), gradient_slices(), gradient_stride(),
+                            gradient_.data());
   const double scale = energy_scale_ * length_scale_;
   sum_row_forces(ReverseTest<Real>(edges, geometry(), cutoff_), scale, results.forces);
   if (edges_.rows() == edges_.local_rows()) return;
@@ -314,8 +320,7 @@ bool MessagePassing<Real, Sum, Space>::replay([[maybe_unused]] const DeviceAtoms
 #if defined(MLFF_CUDA)
   if constexpr (has_cuda<Real, Space>()) {
     const int rows = edges_.local_rows();
-    if (halo || !cuda_ || exact_ || !edges_.has_room() || rows > kMostToReplay || rows == 0)
-      return false;
+    if (halo || !cuda_ || exact_ || !edges_.has_room() || rows == 0) return false;
     const DeviceNeighbourList &list = edges_.list();
     return graph_.run(Space().cuda_stream(),
                       {rows, atoms.positions, list.count, list.neighbours, list.atom_stride,

@@ -97,6 +97,9 @@ class MessagePassing : public DeviceNetwork {
   }
   Geometry<Real> geometry() const;
   AtomEnergy energies() const;
+  /// Whether kernels written for CUDA take the first layer's sums and their adjoint.
+  bool sums_by_cuda() const;
+  int elements() const { return static_cast<int>(element_row_.size()); }
   /// Filters of layer l, exact rows evaluated for the range.
   template <class Visit>
   void with_filters(int l, Range range, const Visit &visit);
@@ -129,8 +132,6 @@ class MessagePassing : public DeviceNetwork {
   GhostEdges<Real, Space> ghost_edges_;
 #if defined(MLFF_CUDA)
   cuda::StepGraph graph_;
-  /// Atoms up to which launching kernels one by one takes longer than running them.
-  static constexpr int kMostToReplay = 4096;
 #endif
 };
 

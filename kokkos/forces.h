@@ -1,6 +1,7 @@
 // From gradients of edges to forces and virials.
 #pragma once
 
+#include "algebra.h"
 #include "device_array.h"
 #include "device_network.h"
 #include "sums.h"
@@ -14,14 +15,15 @@ struct Geometry {
   Real spacing;    ///< of the spline tables; 1 where t = r
   Real softening;  ///< u = vector / (r + softening)
 
+  KOKKOS_FORCEINLINE_FUNCTION Real distance(const Edges<Real> &edges, int e) const {
+    return (edges.interval[e] + edges.edge[e].t) * spacing;
+  }
   KOKKOS_FORCEINLINE_FUNCTION Real length(const Edges<Real> &edges, int e) const {
-    return (edges.interval[e] + edges.edge[e].t) * spacing + softening;
+    return distance(edges, e) + softening;
   }
 };
 
-/// The edges' gradients, summed over slices of channels, become dE/d(vector) in the first slice:
-/// with e the unit vector, u = e r / (r + softening), dE/dr e + (dE/du - e <e, dE/du>) / (r +
-/// softening) + e <e, dE/du> softening / (r + softening)^2.
+/// The edges' gradients, summed over slices of channels, become dE/d(vector) in the first slice.
 template <class Space, class Real>
 static void finish_gradients(const Edges<Real> &edges, const Geometry<Real> &geometry, int slices,
                              std::size_t stride, EdgeGradient<Real> *gradient) {
@@ -35,13 +37,8 @@ static void finish_gradients(const Edges<Real> &edges, const Geometry<Real> &geo
             for (int c = 0; c < 3; ++c) g.u[c] += part.u[c];
             g.r += part.r;
           }
-          const Real length = geometry.length(edges, begin + k);
-          const Real stretch = length / (length - geometry.softening);
-          const Real *u = edges.edge[begin + k].u;
-          const Real e[3] = {u[0] * stretch, u[1] * stretch, u[2] * stretch};
-          const Real along = e[0] * g.u[0] + e[1] * g.u[1] + e[2] * g.u[2];
-          const Real radial = g.r + along * geometry.softening / (length * length);
-          for (int c = 0; c < 3; ++c) g.u[c] = radial * e[c] + (g.u[c] - along * e[c]) / length;
+          vector_adjoint(edges.edge[begin + k].u, geometry.distance(edges, begin + k),
+                         geometry.softening, g.r, g.u);
           gradient[begin + k] = g;
         });
       });

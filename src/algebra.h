@@ -135,4 +135,16 @@ MLFF_FUNCTION void update_adjoint_mix(const Gates<Value> &a, const Value *V, con
   }
 }
 
+/// The adjoints of an edge's u = vector / (r + softening), in g, and of its r become that of the
+/// vector: with e the unit vector, dE/dr e + (dE/du - e <e, dE/du>) / (r + softening) + e <e,
+/// dE/du> softening / (r + softening)^2.
+template <class Real>
+MLFF_FUNCTION void vector_adjoint(const Real *u, Real r, Real softening, Real r_bar, Real *g) {
+  const Real length = r + softening, stretch = length / r;
+  const Real e[3] = {u[0] * stretch, u[1] * stretch, u[2] * stretch};
+  const Real along = e[0] * g[0] + e[1] * g[1] + e[2] * g[2];
+  const Real radial = r_bar + along * softening / (length * length);
+  for (int c = 0; c < 3; ++c) g[c] = radial * e[c] + (g[c] - along * e[c]) / length;
+}
+
 }  // namespace mlff

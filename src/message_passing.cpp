@@ -239,9 +239,7 @@ void MessagePassing<Real, Sum>::backward(Halo *halo) {
   }
 }
 
-/// (dE/dr, dE/du) of each edge becomes dE/d(vector): with e the unit vector, u = e r / (r +
-/// softening), dE/dr e + (dE/du - e <e, dE/du>) / (r + softening) + e <e, dE/du> softening / (r +
-/// softening)^2.
+/// (dE/dr, dE/du) of each edge becomes dE/d(vector).
 template <class Real, class Sum>
 void MessagePassing<Real, Sum>::finish_gradients() {
   const Real softening = static_cast<Real>(softening_);
@@ -249,14 +247,8 @@ void MessagePassing<Real, Sum>::finish_gradients() {
     for (int row = block.begin; row < block.begin + block.size; ++row) {
       const Edge<Real> *edge = edges_.edge(row);
       EdgeGradient<Real> *gradient = gradient_.data() + edges_.begin(row);
-      for (int k = 0; k < edges_.count(row); ++k) {
-        const Real length = edge[k].r + softening, stretch = length / edge[k].r;
-        const Real e[3] = {edge[k].u[0] * stretch, edge[k].u[1] * stretch, edge[k].u[2] * stretch};
-        Real *g = gradient[k].u;
-        const Real along = dot(e, g);
-        const Real radial = gradient[k].r + along * softening / (length * length);
-        for (int c = 0; c < 3; ++c) g[c] = radial * e[c] + (g[c] - along * e[c]) / length;
-      }
+      for (int k = 0; k < edges_.count(row); ++k)
+        vector_adjoint(edge[k].u, edge[k].r, softening, gradient[k].r, gradient[k].u);
     }
   });
 }

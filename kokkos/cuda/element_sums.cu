@@ -5,6 +5,7 @@
 #include "channels.cuh"
 #include "edge_batch.cuh"
 #include "launch.cuh"
+#include "../../src/algebra.h"
 
 namespace mlff::cuda {
 namespace {
@@ -182,10 +183,21 @@ __device__ __forceinline__ float4 edge_gradient(const float *c, int row_stride, 
   return gradient;
 }
 
+/// The adjoint of an edge's vector, given those of u and r.
+__device__ __forceinline__ EdgeGradient<float> finished(const Edges<float> &edges, int e,
+                                                        float spacing, float4 gradient) {
+  const float4 edge = load_edge(edges, e);
+  const float u[3] = {edge.x, edge.y, edge.z};
+  EdgeGradient<float> g = {{gradient.x, gradient.y, gradient.z}, gradient.w};
+  const float r = (__ldg(edges.interval + e) + edge.w) * spacing;
+  vector_adjoint(u, r, 0.0f, g.r, g.u);
+  return g;
+}
+
 /// A thread has an edge, a block the edges of neighbouring centres.
 __global__ void __launch_bounds__(kAdjointThreads, 4)
-    element_sums_adjoint_kernel(const Step step, const float *sums_bar,
-                                EdgeGradient<float> *gradient, bool add) {
+    element_sums_adjoint_kernel(const Step step, const float *sums_bar, float spacing,
+                                EdgeGradient<float> *gradient, int slices, size_t stride) {
   extern __shared__ float4 memory[];
   const RadialTable table(step.radial, memory);
   __syncthreads();
@@ -204,12 +216,11 @@ __global__ void __launch_bounds__(kAdjointThreads, 4)
     float4 part = edge_gradient(table.rows + __ldg(step.edges.interval + e) * table.row_stride,
                                 table.row_stride, q, step.stride, step.radial.columns,
                                 load_edge(step.edges, e), step.radial.inverse_spacing);
-    auto *to = reinterpret_cast<float4 *>(gradient + e);
-    if (add) {
-      const float4 old = *to;
-      part = {old.x + part.x, old.y + part.y, old.z + part.z, old.w + part.w};
+    for (int slice = 0; slice < slices; ++slice) {
+      const Channels other = load(gradient[slice * stride + e].u);
+      part = {other.x + part.x, other.y + part.y, other.z + part.z, other.w + part.w};
     }
-    *to = part;
+    gradient[e] = finished(step.edges, e, spacing, part);
   }
 }
 
@@ -232,13 +243,15 @@ void element_sums(Stream stream, const Edges<float> &edges, Range range,
 
 void element_sums_adjoint(Stream stream, const Edges<float> &edges, Range range,
                           const SplineTable<float> &radial, int elements, int stride,
-                          const float *sums_bar, EdgeGradient<float> *gradient, bool add) {
+                          const float *sums_bar, float spacing, EdgeGradient<float> *gradient,
+                          int slices, std::size_t gradient_stride) {
   if (range.size == 0) return;
   const int bytes = RadialTable::bytes(radial);
   const int blocks = resident_blocks<element_sums_adjoint_kernel>(kAdjointThreads, bytes);
   const Shares shares = Shares::of(range.size, blocks, 3);
   element_sums_adjoint_kernel<<<shares.parts, kAdjointThreads, bytes, stream>>>(
-      {edges, range, shares, radial, elements, stride}, sums_bar, gradient, add);
+      {edges, range, shares, radial, elements, stride}, sums_bar, spacing, gradient, slices,
+      gradient_stride);
   check(cudaGetLastError());
 }
 

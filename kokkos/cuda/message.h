@@ -41,9 +41,13 @@ bool element_sums_fit(const device::SplineTable<float> &radial, int elements);
 void element_sums(Stream stream, const device::Edges<float> &edges, device::Range range,
                   const device::SplineTable<float> &radial, int elements, int stride, float *sums);
 
-/// Adjoint: the edges' gradients are set, or added to, given sums_bar [4][stride] of the range.
+/// Adjoint, the last to give to the edges' gradients: given sums_bar [4][stride] of the range, and
+/// what the other layers have put into `slices` slices, they become dE/d(vector) in the first.
+/// spacing: of the table.
 void element_sums_adjoint(Stream stream, const device::Edges<float> &edges, device::Range range,
                           const device::SplineTable<float> &radial, int elements, int stride,
-                          const float *sums_bar, device::EdgeGradient<float> *gradient, bool add);
+                          const float *sums_bar, float spacing,
+                          device::EdgeGradient<float> *gradient, int slices,
+                          std::size_t gradient_stride);
 
 }  // namespace mlff::cuda
