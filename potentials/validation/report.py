@@ -295,7 +295,8 @@ def write_stability(page: Page) -> None:
         rows = []
         for test in result["tests"]:
             length = f"{test['ps']:g} of {test['required_ps']:g}"
-            rows.append([test["test"], f"{test['survivors']} of {test['fragments']}", length])
+            survivors = f"{test['survivors']} of {test['fragments']}" if test["ps"] or test["failed"] else "-"
+            rows.append([test["test"], survivors, length])
             if test["survivors"] and test["ps"] < test["required_ps"] - 1e-6:
                 page.failures[name].append(f"stability, {test['test']}: only {length} ps were run")
             for fragment, failure in test["failed"].items():
