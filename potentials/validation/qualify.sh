@@ -2,8 +2,8 @@
 # Validates a potential from beginning to end and writes doc/validation.md.
 #
 #   potentials/validation/qualify.sh my.yaml config.yaml                              # on CPUs: days
-#   potentials/validation/qualify.sh my.yaml config.yaml 'lmp -k on g 1 -sf kk' 3     # on a GPU, three tests at a time
-#   potentials/validation/qualify.sh my.yaml config.yaml 'lmp -k on g 1 -sf kk' 12 4  # on four
+#   potentials/validation/qualify.sh my.yaml config.yaml 'lmp -k on g 1 -sf kk'      # on a GPU
+#   potentials/validation/qualify.sh my.yaml config.yaml 'lmp -k on g 1 -sf kk' 4 4  # on four, a test on each
 #
 # What is done is not done again, so the same command continues where it was interrupted.
 set -euo pipefail
