@@ -26,7 +26,7 @@ MlffDistiller<Real, Sum, Space>::MlffDistiller(const Potential &potential,
 }
 
 template <class Real, class Sum, class Space>
-void MlffDistiller<Real, Sum, Space>::reserve(int local, int rows, int range) {
+void MlffDistiller<Real, Sum, Space>::reserve(int local, int range) {
   const std::size_t C = C_;
   for (Kept &kept : kept_) {
     kept.features.reserve(4 * C * local);
@@ -38,8 +38,11 @@ void MlffDistiller<Real, Sum, Space>::reserve(int local, int rows, int range) {
   gates_bar_.reserve(3 * C * range);
   bar_.reserve(4 * C * range);
   out_.reserve(range);
-  // The first layer's state and senders follow from the elements alone, those also for other
-  // processes' atoms.
+}
+
+// State and senders follow from the elements alone, senders also for other processes' atoms.
+template <class Real, class Sum, class Space>
+void MlffDistiller<Real, Sum, Space>::embed_atoms(int local, int rows) {
   const int *element = Base::edges_.view().element;
   embed<Space>(local, C_, element, Base::embedding_.data(), Base::state(0));
   embed_senders<Space>(rows, C_, element, Base::embedding_.data(), Base::senders(0));

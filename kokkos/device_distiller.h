@@ -22,7 +22,8 @@ class MlffDistiller final : public MessagePassing<Real, Sum, Space> {
   void finish_layer(int l, Range range) override;
   void finish_layer_adjoint(int l, Range range) override;
   void turn(Range range) override;
-  void reserve(int local, int rows, int range) override;
+  void embed_atoms(int local, int rows) override;
+  void reserve(int local, int range) override;
   std::size_t own_bytes() const override;
 
   /// features of the range become state; kept for the adjoint.

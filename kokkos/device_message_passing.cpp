@@ -112,7 +112,7 @@ void MessagePassing<Real, Sum, Space>::make_room(const DeviceAtoms &atoms,
   for (Array<Real, Space> &bar : features_bar_) bar.reserve(std::size_t(4) * C_ * rows);
   energy_.reserve(local);
   gradient_.reserve(gradient_slices() * gradient_stride());
-  reserve(local, rows, static_cast<int>(range));
+  reserve(local, static_cast<int>(range));
 }
 
 template <class Real, class Sum, class Space>
@@ -213,6 +213,7 @@ void MessagePassing<Real, Sum, Space>::sum_by_element_adjoint(Range range, int s
 
 template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::forward(DeviceHalo *halo) {
+  embed_atoms(edges_.local_rows(), edges_.rows());
   for (int l = 0; l < layers_; ++l) {
     if (l > 0) exchange(halo, senders(l), 5 * C_);
     for (const Range &range : ranges_) {
@@ -323,8 +324,8 @@ bool MessagePassing<Real, Sum, Space>::replay([[maybe_unused]] const DeviceAtoms
     if (halo || !cuda_ || exact_ || !edges_.has_room() || rows == 0) return false;
     const DeviceNeighbourList &list = edges_.list();
     return graph_.run(Space().cuda_stream(),
-                      {rows, atoms.positions, list.count, list.neighbours, list.atom_stride,
-                       list.neighbour_stride, results.forces, workspace_bytes()},
+                      {rows, atoms.positions, atoms.types, list.count, list.neighbours,
+                       list.atom_stride, list.neighbour_stride, results.forces, workspace_bytes()},
                       step);
   }
 #endif

@@ -44,8 +44,10 @@ class MessagePassing : public DeviceNetwork {
   virtual void finish_layer_adjoint(int l, Range range) = 0;
   /// The last layer, there and back: features of the range become energies and next features_bar.
   virtual void turn(Range range) = 0;
-  /// Makes room for `local` centres and `rows` rows altogether, of which `range` centres at a time.
-  virtual void reserve(int local, int rows, int range) = 0;
+  /// State and senders of the first layer, if it is gathered, of `local` centres and `rows` rows.
+  virtual void embed_atoms(int /*local*/, int /*rows*/) {}
+  /// Makes room for `local` centres, of which `range` at a time.
+  virtual void reserve(int local, int range) = 0;
   virtual std::size_t own_bytes() const = 0;
 
   int first_gathered() const { return gathers_first_layer_ ? 0 : 1; }

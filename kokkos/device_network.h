@@ -17,11 +17,11 @@ struct DeviceAtoms {
   const int *types = nullptr;            ///< [total]
   const int *element_of_type = nullptr;  ///< [types] indices into NetworkOptions::elements or -1
   const int *owner = nullptr;            ///< [total] as Atoms::owner; null: there are no ghosts
-  /// [total] IDs, an image's that of its owner; null: none. Sums over neighbours follow their order,
-  /// and without them the order of atoms and lists.
+  /// [total] IDs, an image's that of its owner; null: none. Sums over neighbours follow their
+  /// order, and without them the order of atoms and lists.
   const int *tags = nullptr;
-  /// Whether anything but positions may differ from the last call: atoms, owners, or the neighbour
-  /// list.
+  /// Whether anything but positions may differ from the last call: atoms, owners, the neighbour
+  /// list, or which atoms have an element. An atom's element may differ from call to call.
   bool changed = true;
 };
 

@@ -62,7 +62,7 @@ PaiNN<Real, Sum, Space>::PaiNN(const Potential &potential, const NetworkOptions 
 }
 
 template <class Real, class Sum, class Space>
-void PaiNN<Real, Sum, Space>::reserve(int local, int, int range) {
+void PaiNN<Real, Sum, Space>::reserve(int local, int range) {
   const std::size_t C = C_;
   for (int l = 0; l < layers_; ++l) {
     const std::size_t rows = is_last(l) ? range : local;

@@ -41,7 +41,7 @@ class PaiNN final : public MessagePassing<Real, Sum, Space> {
   void finish_layer(int l, Range range) override;
   void finish_layer_adjoint(int l, Range range) override;
   void turn(Range range) override;
-  void reserve(int local, int rows, int range) override;
+  void reserve(int local, int range) override;
   std::size_t own_bytes() const override;
 
   /// features become state, both rows of the range.

@@ -84,12 +84,22 @@ void number_all(const DeviceAtoms &atoms, const DeviceNeighbourList &list, int *
       });
 }
 
+/// An atom's element, asked for in each step: some fixes change types and keep the list.
+struct ElementOfAtom {
+  const int *types, *element_of_type;
+  KOKKOS_FORCEINLINE_FUNCTION int operator()(int atom) const {
+    return element_of_type[types[atom]];
+  }
+};
+
+/// Elements of the rows of other processes' atoms.
 template <class Space>
-void element_of_rows(int rows, const DeviceAtoms &atoms, const int *atom_of_row, int *element) {
-  const int *types = atoms.types, *element_of_type = atoms.element_of_type;
+void set_ghost_elements(int local, int rows, const ElementOfAtom &element_of_atom,
+                        const int *atom_of_row, int *element) {
   for_each<Space>(
-      "mlff::elements", rows,
-      KOKKOS_LAMBDA(std::size_t row) { element[row] = element_of_type[types[atom_of_row[row]]]; });
+      "mlff::ghost_elements", rows - local, KOKKOS_LAMBDA(std::size_t k) {
+        element[local + k] = element_of_atom(atom_of_row[local + k]);
+      });
 }
 
 /// begin[row] = number of candidates of the row, for now.
@@ -125,11 +135,12 @@ void add_up(int rows, int *begin) {
       });
 }
 
-/// The edges of each row from begin[row] on, and where they end.
+/// The edges of each row from begin[row] on, and where they end, and the row's element.
 template <class Real, class Space>
 void place_edges(int rows, const Candidates &candidates,
                  const typename EdgeList<Real, Space>::Options &o, Trouble::Reporter report,
-                 const int *begin, int *end, int *neighbour, int *interval, Edge<Real> *edge) {
+                 const ElementOfAtom &element_of_atom, const int *begin, int *end, int *neighbour,
+                 int *interval, Edge<Real> *edge, int *element) {
   const double length_scale = o.length_scale, softening = o.softening;
   const double inverse_spacing = o.intervals > 0 ? 1.0 / o.spacing : 1.0;
   const int last = o.intervals > 0 ? o.intervals - 1 : 0;
@@ -162,6 +173,7 @@ void place_edges(int rows, const Candidates &candidates,
           const double *x = candidates.positions + 3 * std::size_t(atom);
           if (!Kokkos::isfinite(x[0] + x[1] + x[2])) report(Trouble::Position, atom);
           end[row] = first + edges;
+          element[row] = element_of_atom(atom);
         });
       });
 }
@@ -174,7 +186,6 @@ void EdgeList<Real, Space>::number_rows(const DeviceAtoms &atoms, const DeviceNe
   atom_.reserve(atoms.total);
   element_.reserve(atoms.total);
   number_all<Space>(atoms, list, row_of_atom_.data(), atom_.data(), local_rows_, rows_);
-  element_of_rows<Space>(rows_, atoms, atom_.data(), element_.data());
   begin_.reserve(local_rows_ + 1);
   end_.reserve(local_rows_);
   count_candidates<Space>(local_rows_, atom_.data(), list.count, begin_.data());
@@ -213,9 +224,12 @@ Candidates EdgeList<Real, Space>::candidates(const DeviceAtoms &atoms) const {
 
 template <class Real, class Space>
 void EdgeList<Real, Space>::build(const DeviceAtoms &atoms, const Trouble &trouble) {
+  const ElementOfAtom element_of_atom{atoms.types, atoms.element_of_type};
   place_edges<Real, Space>(local_rows_, candidates(atoms), options_, trouble.reporter(),
-                           begin_.data(), end_.data(), neighbour_.data(), interval_.data(),
-                           edge_.data());
+                           element_of_atom, begin_.data(), end_.data(), neighbour_.data(),
+                           interval_.data(), edge_.data(), element_.data());
+  if (rows_ > local_rows_)
+    set_ghost_elements<Space>(local_rows_, rows_, element_of_atom, atom_.data(), element_.data());
 }
 
 template <class Real, class Space>

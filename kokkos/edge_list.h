@@ -31,7 +31,7 @@ class EdgeList {
   /// Numbers rows and makes room for edges. It waits for the device where something changed; in
   /// each step only where rows are compact, or candidates too many to have room for all of them.
   void make_room(const DeviceAtoms &atoms, const DeviceNeighbourList &list);
-  /// Measures the edges, for which there is room.
+  /// Measures the edges, for which there is room, and looks up the elements.
   void build(const DeviceAtoms &atoms, const Trouble &trouble);
 
   int local_rows() const { return local_rows_; }

@@ -1,5 +1,6 @@
 #include "pair_mlff_student_kokkos.h"
 
+#include <algorithm>
 #include <cmath>
 #include <type_traits>
 #include <utility>
@@ -83,7 +84,7 @@ PairMlffStudentKokkos<DeviceType>::PairMlffStudentKokkos(LAMMPS *lmp, std::strin
   kokkosable = 1;
   reverse_comm_device = 1;
   execution_space = ExecutionSpaceFromDevice<DeviceType>::space;
-  datamask_read = X_MASK | F_MASK | TAG_MASK;  // types: see types_changed()
+  datamask_read = X_MASK | F_MASK | TAG_MASK;  // types: see chosen_atoms_changed()
   datamask_modify = F_MASK | ENERGY_MASK | VIRIAL_MASK;
 }
 
@@ -91,6 +92,7 @@ template <class DeviceType>
 double PairMlffStudentKokkos<DeviceType>::create_network(const NetworkOptions &options) {
   network_ = create_device_network<DeviceType>(*potential_, options);
   device_element_of_type_.assign(element_of_type_);
+  has_every_type_ = std::count(element_of_type_.begin() + 1, element_of_type_.end(), -1) == 0;
   return network_->cutoff();
 }
 
@@ -146,10 +148,10 @@ void PairMlffStudentKokkos<DeviceType>::compute(int eflag, int vflag) {
     find_owners();
     if (!device::is_host<DeviceType>) copy_tags();  // there LAMMPS's lists are always the same
   }
-  const bool new_types = types_changed(new_atoms);
+  const bool chosen_changed = chosen_atoms_changed(new_atoms);
 
   DeviceResults results;
-  evaluate(atoms_on_device(new_atoms || new_types), results);
+  evaluate(atoms_on_device(new_atoms || chosen_changed), results);
   atom_kokkos_->modified(execution_space, F_MASK);
   if (eflag_global) eng_vdwl += results.energy;
   if (vflag_global)
@@ -175,20 +177,16 @@ void PairMlffStudentKokkos<DeviceType>::copy_tags() {
                        CopyTags<std::decay_t<decltype(tag)>>{tag, tags_.data()});
 }
 
-// Brings the types to the device. Some fixes change types and keep the neighbour list. They do so
-// on the host, so that on a device nothing is compared, which costs a wait, unless types arrive,
-// as they do with each sync where LAMMPS runs styles that know nothing of devices (auto_sync).
+// Brings the types to the device. Some fixes change types and keep the neighbour list. The network
+// looks up elements in each step; which atoms it has must be told, and where some types are another
+// style's that takes a comparison, and a wait.
 template <class DeviceType>
-bool PairMlffStudentKokkos<DeviceType>::types_changed(bool new_atoms) {
-  auto &types = atom_kokkos_->k_type;
-  const bool suspicious = device::is_host<DeviceType> || lmp->kokkos->auto_sync ||
-                          types.template need_sync<DeviceType>();
+bool PairMlffStudentKokkos<DeviceType>::chosen_atoms_changed(bool new_atoms) {
   atom_kokkos_->sync(execution_space, TYPE_MASK);
-  if (!suspicious && !new_atoms) return false;
-
+  if (has_every_type_) return false;
   const std::size_t total = total_;
-  const auto now =
-      Kokkos::subview(types.template view<DeviceType>(), std::make_pair(std::size_t(0), total));
+  const auto now = Kokkos::subview(atom_kokkos_->k_type.template view<DeviceType>(),
+                                   std::make_pair(std::size_t(0), total));
   types_.reserve(total);
   const auto before = Kokkos::subview(types_.view(), std::make_pair(std::size_t(0), total));
   int differences = 1;

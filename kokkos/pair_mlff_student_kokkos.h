@@ -50,7 +50,7 @@ class PairMlffStudentKokkos : public PairMlffStudent, public LAMMPS_NS::KokkosBa
 
   void find_owners();
   void copy_tags();
-  bool types_changed(bool new_atoms);
+  bool chosen_atoms_changed(bool new_atoms);
   DeviceAtoms atoms_on_device(bool changed);
   DeviceNeighbourList neighbours_on_device() const;
   void evaluate(const DeviceAtoms &atoms, DeviceResults &results);
@@ -64,8 +64,9 @@ class PairMlffStudentKokkos : public PairMlffStudent, public LAMMPS_NS::KokkosBa
   Array<int> device_element_of_type_{"mlff::element_of_type"};  // [types + 1]
   Array<int> owner_{"mlff::owner"};                             // [total]
   Array<int> tag_table_{"mlff::tag_table"};
-  Array<int> tags_{"mlff::tags"};               // [total] on devices
-  Array<int> types_{"mlff::types"};             // [total] of the last call
+  Array<int> tags_{"mlff::tags"};    // [total] on devices
+  bool has_every_type_ = false;      // none is another style's
+  Array<int> types_{"mlff::types"};  // [total] of the last call, if not every type is ours
   Array<double> positions_{"mlff::positions"};  // [total, 3] only where LAMMPS's differ in type
   Array<double> own_forces_{"mlff::forces"};    // [total, 3] only on several processes, or as above
   Array<double> atomic_energies_{"mlff::atomic_energies"};  // [total] if wanted

@@ -154,7 +154,7 @@ class PaiNNCuda final : public MessagePassing<float, Sum, Space> {
                Base::next_features_bar());
   }
 
-  void reserve(int local, int, int range) override {
+  void reserve(int local, int range) override {
     for (int l = 0; l < layers_; ++l) {
       update_kept_[l].reserve(is_last(l) ? cuda::turn_rows() : local, C_);
       if (l > 0) phi_kept_[l].reserve(local, C_);

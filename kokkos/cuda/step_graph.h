@@ -25,13 +25,14 @@ class StepGraph {
   struct Key {
     int rows = -1;
     const double *positions = nullptr;
+    const int *types = nullptr;
     const int *count = nullptr, *neighbours = nullptr;
     std::size_t atom_stride = 0, neighbour_stride = 0;
     double *forces = nullptr;
     std::size_t workspace_bytes = 0;
 
     auto tie() const {
-      return std::tie(rows, positions, count, neighbours, atom_stride, neighbour_stride, forces,
+      return std::tie(rows, positions, types, count, neighbours, atom_stride, neighbour_stride, forces,
                       workspace_bytes);
     }
     bool operator!=(const Key &other) const { return tie() != other.tie(); }
