@@ -19,6 +19,7 @@ from matplotlib import rcParams
 from matplotlib.figure import Figure
 
 import dimers
+import expansion
 import frequencies
 import liquids
 import pressures
@@ -190,6 +191,7 @@ def write_liquids(page: Page) -> None:
     for box in liquids.BOXES:
         write_rdf(page, box, teacher.liquid(box), {n: r["liquids"][box] for n, r in results.items()})
     write_pressures(page)
+    write_expansion(page)
     page.add(
         "### Density", "", "At 300 K and 1 atm; the second half of the NPT runs of the stability tests, with the "
         "standard error of five blocks. Dynamics of the teacher that is long enough for its own density was not "
@@ -281,6 +283,23 @@ def write_pressures(page: Page) -> None:
             "compressibility, 1,000 bar are 4.5 % of its density.", "",
         )  # fmt: skip
         page.table(["box", "student", "mean / bar", "standard deviation / bar"], rows)
+
+
+def write_expansion(page: Page) -> None:
+    """Pressure of water against its density."""
+    reference, rows = load_teacher("expansion"), []
+    for name, result in page.results("expansion").items():
+        for c in expansion.compare(result["expansion"], reference):
+            difference = f"{c['difference']:+.0f} ± {c['error']:.0f}"
+            rows.append([name, f"{c['density']:g}", f"{c['student']:.0f}", f"{c['teacher']:.0f}", difference])
+    page.add(
+        "### Expansion of water", "", f"Pressures at {expansion.TEMPERATURE:g} K, means over "
+        f"{expansion.SNAPSHOTS} configurations at each density, the same for all: snapshots of dynamics with "
+        "chno-f128. Where the teacher's pressure is zero is about where water's density at 1 atm is by the teacher's "
+        "measure (its own configurations would differ a little): a student that lets water expand that far in NPT "
+        "does as it was taught.", "",
+    )  # fmt: skip
+    page.table(["student", "density / g/cm3", "pressure / bar", "teacher's / bar", "difference / bar"], rows)
 
 
 def write_stability(page: Page) -> None:

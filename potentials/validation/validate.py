@@ -16,6 +16,7 @@ import click
 from tqdm import tqdm
 
 import dimers
+import expansion
 import frequencies
 import liquids
 import pressures
@@ -28,7 +29,7 @@ from mlff_student.potential import PotentialError
 from results import folder_for, origin, store
 from stability import engine_options
 
-SUBJECTS = {"dimers": dimers, "frequencies": frequencies, "torsions": torsions}
+SUBJECTS = {"dimers": dimers, "expansion": expansion, "frequencies": frequencies, "torsions": torsions}
 OF_STUDENTS = {"pressures": pressures}  # in configurations that the teacher has labelled
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.build import molecule
+from ase.calculators.calculator import Calculator
 from ase.calculators.harmonic import HarmonicCalculator, HarmonicForceField
 from ase.calculators.lj import LennardJones
 from ase.io import read
@@ -26,6 +27,7 @@ import bonds  # noqa: E402
 import dimers  # noqa: E402
 import dynamics  # noqa: E402
 import errors  # noqa: E402
+import expansion  # noqa: E402
 import frequencies  # noqa: E402
 import liquids  # noqa: E402
 import pressures  # noqa: E402
@@ -181,6 +183,44 @@ def test_pressure_of_two_atoms_that_repel():
     expected = (energies[0] - energies[1]) / (6e-4 * volume) / units.bar
     assert pressure == pytest.approx(expected, rel=1e-3)
     assert pressure > 0
+
+
+def test_expanded_molecules_stay_as_they_are():
+    edges = np.array([9.0, 10.0, 11.0])
+    first = WATER.positions + [8.8, 5.0, 5.0]  # across the box's edge
+    positions = np.concatenate([first % edges, (WATER.positions + [2.0, 9.0, 1.0]) % edges])
+    state = dynamics.start(np.array([8, 1, 1] * 2), positions, edges, True, 300.0, 1)
+    larger = expansion.expanded(state, 3, 1.3 * edges)
+    for k in range(2):
+        arms = larger.positions[3 * k + 1 : 3 * k + 3] - larger.positions[3 * k]
+        assert arms == pytest.approx(WATER.positions[1:] - WATER.positions[0])
+        assert larger.positions[3 * k] == pytest.approx(1.3 * state.positions[3 * k])
+
+
+def test_configurations_of_water_have_the_densities_that_they_state():
+    found = [atoms.info["density"] for atoms in read(expansion.CONFIGURATIONS, ":")]
+    assert found == [density for density in expansion.DENSITIES for _ in range(expansion.SNAPSHOTS)]
+    for atoms in read(expansion.CONFIGURATIONS, ":"):
+        density = atoms.get_masses().sum() / units.mol / atoms.get_volume() * 1e24
+        assert density == pytest.approx(atoms.info["density"], rel=2e-3)
+
+
+def test_pressure_of_configurations_has_the_kinetic_part():
+    """Of a calculator without forces it is that of an ideal gas."""
+
+    class Free(Calculator):
+        implemented_properties = ["stress"]
+
+        def calculate(self, *arguments):
+            super().calculate(*arguments)
+            self.results["stress"] = np.zeros(6)
+
+    found = expansion.measure(Free(), lambda items, label: items)
+    atoms = read(expansion.CONFIGURATIONS, 0)
+    expected = len(atoms) * units.kB * 300.0 / atoms.get_volume() / units.bar
+    assert found["0.997"] == pytest.approx([expected] * expansion.SNAPSHOTS, abs=0.1)
+    rows = expansion.compare({"0.8": [3.0, 5.0]}, {"0.8": [1.0, 1.0]})
+    assert rows == [{"density": 0.8, "student": 4.0, "teacher": 1.0, "difference": 3.0, "error": 1.0}]
 
 
 # ------------------------------------------------------------------------------------ errors
