@@ -52,6 +52,7 @@ class MessagePassing : public DeviceNetwork {
 
   int first_gathered() const { return gathers_first_layer_ ? 0 : 1; }
   bool is_last(int l) const { return l + 1 == layers_; }
+  int elements() const { return static_cast<int>(element_row_.size()); }
   /// features of the range = state of layer l + messages.
   void message(int l, Range range);
   /// Adjoint: sender_bar of the range from features_bar, and gradients of the edges.
@@ -101,7 +102,6 @@ class MessagePassing : public DeviceNetwork {
   AtomEnergy energies() const;
   /// Whether kernels written for CUDA take the first layer's sums and their adjoint.
   bool sums_by_cuda() const;
-  int elements() const { return static_cast<int>(element_row_.size()); }
   /// Filters of layer l, exact rows evaluated for the range.
   template <class Visit>
   void with_filters(int l, Range range, const Visit &visit);

@@ -43,7 +43,7 @@ PaiNN<Real, Sum, Space>::PaiNN(const Potential &potential, const NetworkOptions 
                                DeviceKernels kernels)
     : Base(potential, options, kernels, false),
       epsilon_(static_cast<Real>(potential.epsilon)),
-      sums_stride_(sums_stride(static_cast<int>(Base::element_row_.size()), Base::radial_columns_)),
+      sums_stride_(sums_stride(Base::elements(), Base::radial_columns_)),
       weights_(layers_),
       kept_(layers_),
       out_(potential) {

@@ -60,12 +60,12 @@ class PairMlffStudentKokkos : public PairMlffStudent, public LAMMPS_NS::KokkosBa
   std::unique_ptr<DeviceNetwork> network_;
   HaloKokkos<DeviceType> halo_;
   LAMMPS_NS::bigint last_step_ = -1;  // of the last call of compute()
+  bool has_every_type_ = false;       // none is another style's
 
   Array<int> device_element_of_type_{"mlff::element_of_type"};  // [types + 1]
   Array<int> owner_{"mlff::owner"};                             // [total]
   Array<int> tag_table_{"mlff::tag_table"};
   Array<int> tags_{"mlff::tags"};    // [total] on devices
-  bool has_every_type_ = false;      // none is another style's
   Array<int> types_{"mlff::types"};  // [total] of the last call, if not every type is ours
   Array<double> positions_{"mlff::positions"};  // [total, 3] only where LAMMPS's differ in type
   Array<double> own_forces_{"mlff::forces"};    // [total, 3] only on several processes, or as above

@@ -93,8 +93,7 @@ class PaiNNCuda final : public MessagePassing<float, Sum, Space> {
             const ReadOutWeights &read_out)
       : Base(potential, options, DeviceKernels::Best, false),
         epsilon_(static_cast<float>(potential.epsilon)),
-        sums_stride_(
-            sums_stride(static_cast<int>(Base::element_row_.size()), Base::radial_columns_)),
+        sums_stride_(sums_stride(Base::elements(), Base::radial_columns_)),
         weights_(layers_),
         update_kept_(layers_),
         phi_kept_(layers_),

@@ -184,12 +184,9 @@ __device__ __forceinline__ float4 edge_gradient(const float *c, int row_stride, 
 }
 
 /// The adjoint of an edge's vector, given those of u and r.
-__device__ __forceinline__ EdgeGradient<float> finished(const Edges<float> &edges, int e,
-                                                        float spacing, float4 gradient) {
-  const float4 edge = load_edge(edges, e);
+__device__ __forceinline__ EdgeGradient<float> finished(float4 edge, float r, float4 gradient) {
   const float u[3] = {edge.x, edge.y, edge.z};
   EdgeGradient<float> g = {{gradient.x, gradient.y, gradient.z}, gradient.w};
-  const float r = (__ldg(edges.interval + e) + edge.w) * spacing;
   vector_adjoint(u, r, 0.0f, g.r, g.u);
   return g;
 }
@@ -213,14 +210,16 @@ __global__ void __launch_bounds__(kAdjointThreads, 4)
     const int i = centre - step.range.begin;
     const int element = step.edges.element[__ldg(step.edges.neighbour + e)];
     const float *q = row_of(sums_bar, i, 4 * step.stride) + element * step.radial.columns;
-    float4 part = edge_gradient(table.rows + __ldg(step.edges.interval + e) * table.row_stride,
-                                table.row_stride, q, step.stride, step.radial.columns,
-                                load_edge(step.edges, e), step.radial.inverse_spacing);
+    const float4 edge = load_edge(step.edges, e);
+    const int interval = __ldg(step.edges.interval + e);
+    float4 part =
+        edge_gradient(table.rows + interval * table.row_stride, table.row_stride, q, step.stride,
+                      step.radial.columns, edge, step.radial.inverse_spacing);
     for (int slice = 0; slice < slices; ++slice) {
       const Channels other = load(gradient[slice * stride + e].u);
       part = {other.x + part.x, other.y + part.y, other.z + part.z, other.w + part.w};
     }
-    gradient[e] = finished(step.edges, e, spacing, part);
+    gradient[e] = finished(edge, (interval + edge.w) * spacing, part);
   }
 }
 

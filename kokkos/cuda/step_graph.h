@@ -32,8 +32,8 @@ class StepGraph {
     std::size_t workspace_bytes = 0;
 
     auto tie() const {
-      return std::tie(rows, positions, types, count, neighbours, atom_stride, neighbour_stride, forces,
-                      workspace_bytes);
+      return std::tie(rows, positions, types, count, neighbours, atom_stride, neighbour_stride,
+                      forces, workspace_bytes);
     }
     bool operator!=(const Key &other) const { return tie() != other.tie(); }
   };
