@@ -23,7 +23,6 @@ from statistics import median
 
 from ase import Atoms
 from ase.build import molecule
-from ase.data import atomic_masses, atomic_numbers
 from ase.io import read, write
 
 from mlff_student.md_run import lmp_program
@@ -57,11 +56,10 @@ def structures() -> dict[str, Atoms]:
 def milliseconds(potential: Path, name: str, atoms: Atoms, folder: Path) -> float:
     """CPU time of a step. Raises RuntimeError if LAMMPS does not end well."""
     data = folder / f"{name}.data"
-    write(data, atoms, format="lammps-data", specorder=list(ELEMENTS))
-    masses = [f"mass {k + 1} {atomic_masses[atomic_numbers[e]]}" for k, e in enumerate(ELEMENTS)]
+    write(data, atoms, format="lammps-data", specorder=list(ELEMENTS), masses=True)
     script = SCRIPT.format(
         data=data, potential=potential, elements=" ".join(ELEMENTS), warm_up=WARM_UP, steps=STEPS[name],
-    ).replace("pair_style", "\n".join([*masses, "pair_style"]))  # fmt: skip
+    )  # fmt: skip
     file = folder / f"in.{name}"
     file.write_text(script)
     # OMP_NUM_THREADS also makes LAMMPS report the CPU use.

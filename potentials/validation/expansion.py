@@ -14,13 +14,12 @@ from pathlib import Path
 
 import click
 import numpy as np
-from ase import units
 from ase.io import read, write
 from scipy.stats import sem
 
 import dynamics
 from mlff_student.lammps_session import find_potential
-from pressures import virial_pressure
+from pressures import ideal_pressure, virial_pressure
 
 STRUCTURES = Path(__file__).resolve().parent / "structures"
 CONFIGURATIONS = STRUCTURES / "expanded-water.extxyz"
@@ -35,8 +34,8 @@ def measure(calculator, progress) -> dict:
     found = {f"{density:g}": [] for density in DENSITIES}
     for atoms in progress(read(CONFIGURATIONS, ":"), "expansion of water"):
         atoms.calc = calculator
-        ideal = len(atoms) * units.kB * TEMPERATURE / atoms.get_volume() / units.bar
-        found[f"{atoms.info['density']:g}"].append(round(virial_pressure(atoms) + ideal, 1))
+        pressure = virial_pressure(atoms) + ideal_pressure(atoms, TEMPERATURE)
+        found[f"{atoms.info['density']:g}"].append(round(pressure, 1))
     return found
 
 

@@ -23,7 +23,7 @@ from scipy.stats import sem
 
 from liquids import BOXES, TEMPERATURE, distributions
 from mlff_student.atomic_file import replaced_when_complete
-from pressures import virial_pressure
+from pressures import ideal_pressure, virial_pressure
 from results import store
 from teacher import FOLDER, teacher
 
@@ -82,10 +82,8 @@ class Trajectory:
         frames = np.array(self.positions[first:])
         if len(frames) < 10:
             return None
-        volume, n = self.atoms.get_volume(), len(self.atoms)
-        ideal = n * units.kB * TEMPERATURE / volume / units.bar  # of the kinetic energy
         virials = np.array(self.pressures[first:])
-        pressures = virials + ideal
+        pressures = virials + ideal_pressure(self.atoms, TEMPERATURE)
         blocks = [part.mean() for part in np.array_split(pressures, 5)]
         return {
             "box": self.box, "temperature_K": TEMPERATURE, "frames": len(frames),

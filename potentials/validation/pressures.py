@@ -38,6 +38,11 @@ def virial_pressure(atoms: Atoms) -> float:
     return float(-np.trace(atoms.get_stress(voigt=False)) / 3 / units.bar)
 
 
+def ideal_pressure(atoms: Atoms, temperature: float) -> float:
+    """Of the kinetic energy at this temperature (K), in bar."""
+    return len(atoms) * units.kB * temperature / atoms.get_volume() / units.bar
+
+
 def snapshots(box: str) -> dict | None:
     """Positions [m, n, 3] and the teacher's pressures [m] (bar), or None if there are none."""
     dynamics = teacher.liquid(box)
