@@ -176,8 +176,8 @@ def _script(engine: Engine, state: State, temperature: float, steps: int, every:
         f"pair_style mlff/student precision {engine.precision}",
         f'pair_coeff * * """{Path(engine.potential).absolute()}""" {symbols}',
         *(f"mass {k} {atomic_masses[z]}" for k, z in enumerate(elements, start=1)),
-        "neighbor 1.0 bin",
-        "neigh_modify delay 0 every 5 check yes",
+        "neighbor 2.0 bin",
+        "neigh_modify delay 0 every 10 check yes",
         f"timestep {engine.timestep / 1000}",
     ]
     if npt:

@@ -313,7 +313,8 @@ def write_stability(page: Page) -> None:
     for name, result in results.items():
         rows = []
         for test in result["tests"]:
-            length = f"{test['ps']:g} of {test['required_ps']:g}"
+            reached = test["ps"] if test["survivors"] else max(f["ps"] for f in test["failed"].values())
+            length = f"{reached:g} of {test['required_ps']:g}"
             survivors = f"{test['survivors']} of {test['fragments']}" if test["ps"] or test["failed"] else "-"
             rows.append([test["test"], survivors, length])
             if test["survivors"] and test["ps"] < test["required_ps"] - 1e-6:
