@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Measures the speed of the potentials that ship, in LAMMPS on one core of this machine, for README.md.
+"""Measures the speed of the potentials that ship, in LAMMPS on one core of this machine or on a GPU, for README.md.
 
-python potentials/speed.py     # a minute; writes potentials/speed.json
-python potentials/table.py     # then the README
+python potentials/speed.py                                                    # a minute; one core
+python potentials/speed.py --gpu 'lmp -k on g 1 -sf kk -pk kokkos newton off neigh full'
+python potentials/table.py                                                    # then the README
 
-CPU time of whole MD steps, neighbour lists included, in mixed precision: unlike wall time it is little changed by
-what else the machine does. Every potential is measured once a round, and the median over the rounds is kept. The
-atoms stay where they are, since not every potential holds a liquid together; neighbour lists are made anew every 10
-steps all the same.
+Each writes its part of potentials/speed.json: whole MD steps, neighbour lists included, in mixed precision. CPU time
+on a core, since unlike wall time it is little changed by what else the machine does; wall time on a GPU. Every
+potential is measured once a round, and the median over the rounds is kept. The atoms stay where they are, since not
+every potential holds a liquid together; neighbour lists are made anew every 10 steps all the same.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from statistics import median
 
+import click
 from ase import Atoms
 from ase.build import molecule
 from ase.io import read, write
@@ -28,15 +32,16 @@ from ase.io import read, write
 from mlff_student.md_run import lmp_program
 
 HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "speed.json"
 #: One of each committee: the others have the same size.
 POTENTIALS = ("chno-f128", "chno-f64-1", "chno-small")
 ROUNDS, WARM_UP = 3, 20
-STEPS = {"benzene": 2000, "water": 200}
 ELEMENTS = ("H", "C", "O")
 SCRIPT = """
 units metal
 atom_style atomic
 read_data {data}
+replicate {copies} {copies} {copies}
 pair_style mlff/student precision mixed
 pair_coeff * * {potential} {elements}
 neighbor 1.0 bin
@@ -47,31 +52,47 @@ run {steps}
 """
 
 
-def structures() -> dict[str, Atoms]:
-    """A molecule of 12 atoms far from its images, and a liquid of 192."""
+@dataclass(frozen=True)
+class System:
+    """What is measured: a box, repeated in each direction, for so many steps."""
+
+    atoms: Atoms
+    steps: int
+    copies: int = 1
+
+    @property
+    def size(self) -> int:
+        """Atoms in all."""
+        return len(self.atoms) * self.copies**3
+
+
+def systems(on_gpu: bool) -> dict[str, System]:
+    """A molecule far from its images, and a liquid; on a GPU also much of the liquid."""
     benzene = molecule("C6H6", vacuum=15.0, pbc=True)
-    return {"benzene": benzene, "water": read(HERE / "validation" / "structures" / "water-64.extxyz")}
+    water = read(HERE / "validation" / "structures" / "water-64.extxyz")
+    if on_gpu:
+        return {"benzene": System(benzene, 5000), "water": System(water, 5000), "large box of water": System(water, 100, 6)}
+    return {"benzene": System(benzene, 2000), "water": System(water, 200)}
 
 
-def milliseconds(potential: Path, name: str, atoms: Atoms, folder: Path) -> float:
-    """CPU time of a step. Raises RuntimeError if LAMMPS does not end well."""
-    data = folder / f"{name}.data"
-    write(data, atoms, format="lammps-data", specorder=list(ELEMENTS), masses=True)
+def milliseconds(lammps: list[str], on_gpu: bool, potential: Path, system: System, folder: Path) -> float:
+    """Time of a step, of the CPU or with a GPU by the clock. Raises RuntimeError if LAMMPS does not end well."""
+    write(folder / "data", system.atoms, format="lammps-data", specorder=list(ELEMENTS), masses=True)
     script = SCRIPT.format(
-        data=data, potential=potential, elements=" ".join(ELEMENTS), warm_up=WARM_UP, steps=STEPS[name],
+        data="data", potential=potential, elements=" ".join(ELEMENTS), warm_up=WARM_UP, steps=system.steps,
+        copies=system.copies,
     )  # fmt: skip
-    file = folder / f"in.{name}"
-    file.write_text(script)
+    (folder / "in").write_text(script)
     # OMP_NUM_THREADS also makes LAMMPS report the CPU use.
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [lmp_program(), "-in", file, "-log", "none"], capture_output=True, text=True, env=environment, cwd=folder
+        [*lammps, "-in", "in", "-log", "none"], capture_output=True, text=True, env=environment, cwd=folder
     )
     loops = re.findall(r"^Loop time of (\S+)", done.stdout, re.M)
     uses = re.findall(r"^([\d.]+)% CPU use", done.stdout, re.M)
-    if done.returncode or len(uses) < 2:
+    if done.returncode or len(loops) < 2:
         raise RuntimeError(f"LAMMPS stopped with {potential}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return 1e3 * float(loops[-1]) * float(uses[-1]) / 100 / STEPS[name]
+    return 1e3 * float(loops[-1]) / system.steps * (1 if on_gpu else float(uses[-1]) / 100)
 
 
 def processor() -> str:
@@ -81,19 +102,26 @@ def processor() -> str:
     return f"{info.get('model name')} (family {info.get('cpu family')}, model {info.get('model')}), {isa}"
 
 
-def main() -> None:
-    """Measure all, and write speed.json."""
-    found: dict[str, dict[str, list[float]]] = {p: {name: [] for name in STEPS} for p in POTENTIALS}
+def graphics_processor() -> str:
+    """The first GPU's name."""
+    names = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True)
+    return names.stdout.splitlines()[0]
+
+
+def measure(lammps: list[str], on_gpu: bool) -> dict:
+    """A part of speed.json."""
+    chosen = systems(on_gpu)
+    found: dict[str, dict[str, list[float]]] = {p: {name: [] for name in chosen} for p in POTENTIALS}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(ROUNDS):
             for potential, times in found.items():
                 file = next(HERE.glob(f"*/{potential}.yaml"))
-                for name, atoms in structures().items():
-                    times[name].append(milliseconds(file, name, atoms, Path(folder)))
-    result = {
-        "machine": processor(), "date": date.today().isoformat(), "rounds": ROUNDS, "precision": "mixed",
-        "atoms": {name: len(atoms) for name, atoms in structures().items()},
-        "cpu_ms_per_step": {
+                for name, system in chosen.items():
+                    times[name].append(milliseconds(lammps, on_gpu, file, system, Path(folder)))
+    return {
+        "machine": graphics_processor() if on_gpu else processor(), "date": date.today().isoformat(),
+        "rounds": ROUNDS, "precision": "mixed", "atoms": {name: system.size for name, system in chosen.items()},
+        "ms_per_step": {
             potential: {
                 name: {"median": round(median(ms), 4), "least": round(min(ms), 4), "most": round(max(ms), 4)}
                 for name, ms in times.items()
@@ -101,7 +129,16 @@ def main() -> None:
             for potential, times in found.items()
         },
     }  # fmt: skip
-    (HERE / "speed.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+@click.command()
+@click.option("--gpu", metavar="COMMAND", help="Measure on a GPU with a LAMMPS that is started so [on one core].")
+def main(gpu: str | None) -> None:
+    """Measure all, and write speed.json's part."""
+    lammps = shlex.split(gpu) if gpu else [lmp_program()]
+    stored = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    stored["gpu" if gpu else "core"] = measure(lammps, bool(gpu))
+    RESULTS.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from mlff_student.potential import Potential
 
 HERE = Path(__file__).resolve().parent
 README = HERE / "README.md"
+#: Of the time: of the CPU on a core, by the clock with a GPU.
+UNITS = {"core": "CPU ", "gpu": ""}
 COLUMNS = {
     "energy_mae_meV_per_atom": "energy MAE / meV/atom",
     "energy_rmse_meV_per_atom": "energy RMSE / meV/atom",
@@ -108,25 +110,40 @@ def _line(rows: list[dict]) -> list[str]:
 
 
 def speed(measured: dict) -> str:
-    """CPU time of a step on one core, with half its range over the rounds, and atoms per second."""
+    """Time of a step with half its range over the rounds, and atoms per second, on a core and on a GPU."""
+    return "\n".join(_speed(measured[place], unit) for place, unit in UNITS.items())
+
+
+def _speed(measured: dict, unit: str) -> str:
     atoms = measured["atoms"]
-    heads = ["", *(f"{what} / CPU ms a step" for what in atoms), *(f"{what} / katom-step/CPU s" for what in atoms)]
+    heads = ["", *(f"{what}, {n:,} atoms / {unit}ms a step" for what, n in atoms.items())]
+    heads += [f"{what} / katom-step/{unit}s" for what in atoms]
     rows = []
-    for name, times in measured["cpu_ms_per_step"].items():
+    for name, times in measured["ms_per_step"].items():
         ms = [f"{t['median']:.3g} ± {(t['most'] - t['least']) / 2:.1g}" for t in (times[a] for a in atoms)]
-        rows.append([name, *ms, *(f"{n / times[a]['median']:.3g}" for a, n in atoms.items())])
+        rows.append([name, *ms, *(_rate(n, times[a]["median"]) for a, n in atoms.items())])
     return markdown(heads, rows)
 
 
+def _rate(atoms: int, ms: float) -> str:
+    rate = atoms / ms
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+
+
 def speed_of(potential: str, measured: dict) -> str:
-    """A sentence about one potential."""
-    if potential not in measured["cpu_ms_per_step"]:
+    """Two sentences about one potential."""
+    if any(potential not in part["ms_per_step"] for part in measured.values()):
         raise SystemExit(f"speed.json: has no {potential}; add it to POTENTIALS of speed.py and run that")
     said = []
-    for what, atoms in measured["atoms"].items():
-        ms = measured["cpu_ms_per_step"][potential][what]["median"]
-        said.append(f"{what} of {atoms} atoms {ms:.3g} CPU ms a step ({atoms / ms:.3g} katom-step/CPU s)")
-    return f"**Speed** on one core ([how](#speed)): {', '.join(said)}.\n"
+    for place, unit in UNITS.items():
+        part = measured[place]
+        times = part["ms_per_step"][potential]
+        said.append(", ".join(
+            f"{what} of {n:,} atoms {times[what]['median']:.3g} {unit}ms a step "
+            f"({_rate(n, times[what]['median'])} katom-step/{unit}s)"
+            for what, n in part["atoms"].items()
+        ))  # fmt: skip
+    return f"**Speed** ([how](#speed)). On one core: {said[0]}. On one {measured['gpu']['machine']}: {said[1]}.\n"
 
 
 def markdown(heads: list[str], rows: list[list[str]]) -> str:
