@@ -350,11 +350,22 @@ def test_a_missing_plugin_is_no_verdict(suite):
     assert done.exit_code == 2 and "MLFF_PLUGIN" in done.output
 
 
-def test_suffix_starts_kokkos():
-    assert runs.lammps_command(None, "kk", "lmp") == ["lmp", "-k", "on", "g", "1", "-sf", "kk"]
-    assert runs.lammps_command("mpirun -np 4 lmp -k on g 4", "kk", "lmp")[-2:] == ["-sf", "kk"]
-    assert runs.lammps_command("mpirun -np 4 lmp -k on g 4", "kk", "lmp").count("-k") == 1
-    assert runs.lammps_command(None, None, "lmp") == ["lmp"]
+def test_suffix_starts_kokkos(monkeypatch):
+    assert runs.lammps_command("lmp", "kk") == ["lmp", "-k", "on", "g", "1", "-sf", "kk"]
+    assert runs.lammps_command("mpirun -np 4 lmp -k on g 4", "kk")[-2:] == ["-sf", "kk"]
+    assert runs.lammps_command("mpirun -np 4 lmp -k on g 4", "kk").count("-k") == 1
+    monkeypatch.setattr(runs, "lmp_program", lambda: "/found/lmp")
+    assert runs.lammps_command(None, None) == ["/found/lmp"]
+
+
+def test_a_lammps_that_is_named_is_not_looked_for(monkeypatch):
+    def fails():
+        raise runs.MdError("lmp was not found")
+
+    monkeypatch.setattr(runs, "lmp_program", fails)
+    assert runs.lammps_command("my-lmp -screen none", None) == ["my-lmp", "-screen", "none"]
+    with pytest.raises(runs.MdError):
+        runs.lammps_command(None, None)
 
 
 def test_a_run_without_rows_is_an_error(tmp_path):

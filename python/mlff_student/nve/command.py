@@ -12,7 +12,7 @@ import click
 
 from ..atomic_file import replaced_when_complete
 from ..lammps_session import PRECISIONS, find_potential
-from ..md_run import MdError, lmp_program
+from ..md_run import MdError
 from ..potential import Potential, PotentialError
 from . import baseline as baselines
 from .criteria import FAIL, Verdict, judge
@@ -110,7 +110,7 @@ def command(file, structures, precision, suffix, quick, length, output, baseline
         path = find_potential(file)
         potential = Potential.read(path)
         chosen = _structures(structures, potential)
-        start = lammps_command(lammps, suffix, lmp_program())
+        start = lammps_command(lammps, suffix)
         commands = include.read_text(encoding="utf-8") if include else ""
         output = (output or Path(f"nve-{path.stem}-{precision}")).absolute()
         output.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from ase.io.lammpsdata import write_lammps_data
 
-from ..md_run import MdError, run_lammps
+from ..md_run import MdError, lmp_program, run_lammps
 from . import scripts
 from .scripts import TIMESTEP, Student
 from .statistics import mean_shadow_energy, shadow_energy
