@@ -277,7 +277,7 @@ def stand_in(outcome):
 def suite(tmp_path, monkeypatch):
     """The command with prepared results in place of LAMMPS's, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "lmp_program", lambda: "lmp")
+    monkeypatch.setattr(runs, "lmp_program", lambda: "/bin/sh")
 
     def invoke(*arguments: str, outcome=lambda: placed(good(), tmp_path)):
         monkeypatch.setattr(command, "simulate", stand_in(outcome))
@@ -350,22 +350,27 @@ def test_a_missing_plugin_is_no_verdict(suite):
     assert done.exit_code == 2 and "MLFF_PLUGIN" in done.output
 
 
-def test_suffix_starts_kokkos(monkeypatch):
-    assert runs.lammps_command("lmp", "kk") == ["lmp", "-k", "on", "g", "1", "-sf", "kk"]
-    assert runs.lammps_command("mpirun -np 4 lmp -k on g 4", "kk")[-2:] == ["-sf", "kk"]
-    assert runs.lammps_command("mpirun -np 4 lmp -k on g 4", "kk").count("-k") == 1
-    monkeypatch.setattr(runs, "lmp_program", lambda: "/found/lmp")
-    assert runs.lammps_command(None, None) == ["/found/lmp"]
+def test_suffix_starts_kokkos():
+    assert runs.lammps_command("env lmp", "kk") == ["env", "lmp", "-k", "on", "g", "1", "-sf", "kk"]
+    assert runs.lammps_command("env -i lmp -k on g 4", "kk")[-2:] == ["-sf", "kk"]
+    assert runs.lammps_command("env -i lmp -k on g 4", "kk").count("-k") == 1
 
 
-def test_a_lammps_that_is_named_is_not_looked_for(monkeypatch):
-    def fails():
-        raise runs.MdError("lmp was not found")
+def test_lammps_is_looked_for_only_if_none_is_named(monkeypatch):
+    def not_found():
+        raise MdError("lmp was not found")
 
-    monkeypatch.setattr(runs, "lmp_program", fails)
-    assert runs.lammps_command("my-lmp -screen none", None) == ["my-lmp", "-screen", "none"]
-    with pytest.raises(runs.MdError):
+    monkeypatch.setattr(runs, "lmp_program", not_found)
+    assert runs.lammps_command("env lmp", None) == ["env", "lmp"]
+    with pytest.raises(MdError):
         runs.lammps_command(None, None)
+    monkeypatch.setattr(runs, "lmp_program", lambda: "/bin/sh")
+    assert runs.lammps_command(None, None) == ["/bin/sh"]
+
+
+def test_a_lammps_that_is_not_there_is_named():
+    with pytest.raises(MdError, match="'/nowhere/lmp'"):
+        runs.lammps_command("/nowhere/lmp -k on", "kk")
 
 
 def test_a_run_without_rows_is_an_error(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shlex
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,10 +104,14 @@ class Runner:
         run_lammps(file, steps, {}, log, self.progress, self.lammps, f"{title:<32}")
 
 
-def lammps_command(text: str | None, suffix: str | None, default: str) -> list[str]:
-    """The words that start LAMMPS with an accelerator suffix. kk needs Kokkos: on one GPU unless `text` says
-    otherwise with -k."""
-    words = shlex.split(text or default)
+def lammps_command(text: str | None, suffix: str | None) -> list[str]:
+    """The words that start LAMMPS with an accelerator suffix; text: program and options [this environment's lmp].
+
+    kk needs Kokkos: on one GPU unless `text` says otherwise with -k. Raises MdError if there is no such program.
+    """
+    words = shlex.split(text) if text else [lmp_program()]
+    if not shutil.which(words[0]):
+        raise MdError(f"LAMMPS cannot be started by {words[0]!r}: there is no such program; see --lammps")
     if suffix == "kk" and not {"-k", "-kokkos"} & set(words):
         words += ["-k", "on", "g", "1"]
     return words + (["-sf", suffix] if suffix else [])
