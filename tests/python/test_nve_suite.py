@@ -106,6 +106,20 @@ def test_a_drift_within_the_limit_passes_and_one_lost_in_its_error_is_skipped():
     assert row.verdict == SKIPPED and abs(row.value) > 0.1 and "run longer" in row.reason
 
 
+@pytest.mark.parametrize("fluctuations, verdict", [
+    ((1, 4, 16, 64), PASS),
+    ((1, 4, 18, 146), SKIPPED),  # higher powers of 1 fs: 2.4 +- 0.2
+    ((1, 5.5, 30, 166), FAIL),  # 2.46 without doubt
+    ((4, 5, 16, 64), FAIL),  # does not shrink any further, 1.4 +- 0.2
+    ((np.nan, 4, 16, 64), FAIL),
+])  # fmt: skip
+def test_exponent_in_doubt_is_no_failure_if_it_is_too_large(fluctuations, verdict):
+    results = good()
+    order = np.argsort(np.argsort(TIMESTEPS))
+    results.scaling = [recording(dt, 1.0, 1e-5 * fluctuations[k]) for dt, k in zip(TIMESTEPS, order)]
+    assert verdicts(results)["exponent of fluctuation with time step"] == verdict
+
+
 def test_parts_that_fly_apart_may_cool_but_not_heat():
     for by, size, verdict in ((-40, 3.0, SKIPPED), (-40, 1.5, FAIL), (40, 3.0, FAIL)):
         results = good()
