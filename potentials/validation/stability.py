@@ -23,11 +23,13 @@ import click
 import numpy as np
 from ase import Atoms
 from ase.io import read
+from scipy.stats import sem
 from tqdm import tqdm
 
 import bonds
 import dynamics
 from results import folder_for, origin, store
+from mlff_student.atomic_file import replaced_when_complete
 from mlff_student.lammps_session import PRECISIONS, find_potential
 
 STRUCTURES = Path(__file__).resolve().parent / "structures"
@@ -37,6 +39,7 @@ GAP = 20.0  # Angstrom between molecules as they are at first; they unfold, and 
 DENSITY = (0.5, 1.6)  # times that at first
 FINE = 1000  # frames, where LAMMPS stopped or several failed between the usual ones
 MARGIN = 0.8  # of the time that is left a segment may take, as fast as the one before
+BLOCKS = 5  # from whose means errors follow
 SHORTEST = 1.0  # ps that are worth starting LAMMPS for
 
 
@@ -204,9 +207,8 @@ class Run:
     def _store(self) -> None:
         number = self.progress["runs"]
         self.state.save(self.folder / f"state-{number}.npz")
-        part = self.folder / "progress.part"
-        part.write_text(json.dumps(self.progress))
-        part.replace(self.folder / "progress.json")
+        with replaced_when_complete(self.folder / "progress.json") as stream:
+            json.dump(self.progress, stream)
         (self.folder / f"state-{number - 1}.npz").unlink(missing_ok=True)
 
     def summary(self) -> dict:
@@ -219,8 +221,8 @@ class Run:
         }  # fmt: skip
         if len(thermo):
             second_half = thermo[len(thermo) // 2 :]
-            means = [part.mean(axis=0) for part in np.array_split(second_half, min(5, len(second_half)))]
-            errors = np.std(means, axis=0, ddof=1) / np.sqrt(len(means)) if len(means) > 1 else [None] * 3
+            means = [part.mean(axis=0) for part in np.array_split(second_half, min(BLOCKS, len(second_half)))]
+            errors = sem(means) if len(means) > 1 else [None] * 3
             for k, name in enumerate(("temperature_K", "pressure_bar", "density")):
                 result[f"mean_{name}"] = float(second_half[:, k].mean())
                 result[f"error_{name}"] = None if errors[k] is None else float(errors[k])
