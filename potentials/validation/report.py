@@ -286,20 +286,77 @@ def write_pressures(page: Page) -> None:
 
 
 def write_expansion(page: Page) -> None:
-    """Pressure of water against its density."""
-    reference, rows = load_teacher("expansion"), []
-    for name, result in page.results("expansion").items():
-        for c in expansion.compare(result["expansion"], reference):
-            difference = f"{c['difference']:+.0f} ± {c['error']:.0f}"
-            rows.append([name, f"{c['density']:g}", f"{c['student']:.0f}", f"{c['teacher']:.0f}", difference])
+    """Pressure of liquids against their density."""
+    theirs, results = load_teacher("expansion"), page.results("expansion")
+    if not results:
+        return
+    counts = [f"{one.snapshots} of {one.box}" for one in expansion.LIQUIDS.values()]
     page.add(
-        "### Expansion of water", "", f"Pressures at {expansion.TEMPERATURE:g} K, means over "
-        f"{expansion.SNAPSHOTS} configurations at each density, the same for all: snapshots of dynamics with "
-        "chno-f128. Where the teacher's pressure is zero is about where water's density at 1 atm is by the teacher's "
-        "measure (its own configurations would differ a little): a student that lets water expand that far in NPT "
-        "does as it was taught.", "",
+        "### Expansion of liquids", "", f"Pressures at {expansion.TEMPERATURE:g} K, means with standard errors over "
+        "configurations that are the same for all: at each density snapshots of dynamics with chno-f128, "
+        f"{expansion.SPACING:g} ps apart, {', '.join(counts)}. They are pressures of molecules, without the forces and "
+        "motion within them; with those, as pressures of atoms, the average of long dynamics is the same, but the "
+        "scatter is larger. At 1 atm a liquid expands from where its pressure is positive.", "",
     )  # fmt: skip
-    page.table(["student", "density / g/cm3", "pressure / bar", "teacher's / bar", "difference / bar"], rows)
+    all_found = {"teacher": theirs} | {name: result["expansion"] for name, result in results.items()}
+    page.add(expanding(theirs), "")
+    page.add(
+        "Lowest density (g/cm3) down to which the pressure is positive by more than two standard errors (and densities "
+        "where it is negative by as much):", "",
+    )  # fmt: skip
+    page.table(
+        ["", *theirs],
+        [[name, *(_signs(found[liquid]) for liquid in theirs)] for name, found in all_found.items()],
+    )
+    rows = []
+    figure, axes = _axes(len(theirs))
+    for axis, (liquid, reference) in zip(axes, theirs.items()):
+        for name, found in all_found.items():
+            densities = [float(density) for density in found[liquid]]
+            values = [expansion.mean_and_error(one["molecules"]) for one in found[liquid].values()]
+            means, errors = np.transpose(values)
+            style = "k.-" if name == "teacher" else ".-"
+            axis.errorbar(densities, means / 1e3, errors / 1e3, fmt=style, capsize=2, label=name)
+        axis.axhline(0, color="black", linewidth=0.6)
+        axis.set(title=liquid, xlabel="density / g/cm³", ylabel="pressure / kbar")
+        axis.legend(fontsize=7)
+        for name, result in results.items():
+            for c in expansion.compare(result["expansion"][liquid], reference):
+                values = ["{:.0f} ± {:.0f}".format(*c[key]) for key in ("student", "teacher")]
+                difference = "{:+.0f} ± {:.0f}".format(*c["difference"])
+                atoms = f"{c['student_atoms']:.0f} / {c['teacher_atoms']:.0f}"
+                rows.append([liquid, name, f"{c['density']:g}", *values, difference, atoms])
+    page.table(
+        ["liquid", "student", "density / g/cm3", "pressure / bar", "teacher's / bar", "difference / bar",
+         "of atoms: student / teacher"], rows,
+    )  # fmt: skip
+    _save(page, figure, "expansion", "Pressure against density", results)
+
+
+def expanding(theirs: dict) -> str:
+    """Which liquids the teacher itself expands, and where it pulls them together."""
+    expands, holds, negative = [], [], []
+    for liquid, found in theirs.items():
+        first, lowest, held = list(found)[0], expansion.expands_to(found), expansion.contracts_at(found)
+        if lowest is None:
+            holds.append(f"{liquid} at {first} g/cm3")
+        else:
+            expands.append(f"{liquid} from {first} to {lowest} g/cm3 at least")
+        negative += [f"{liquid} at {density}" for density in held]
+    return (
+        f"**The teacher itself expands** {', '.join(expands) or 'none of them'}"
+        + (f"; not surely {', '.join(holds)}" if holds else "")
+        + ". Its pressure is negative by more than two standard errors "
+        + (f"for {', '.join(negative)} g/cm3" if negative else "at no density measured")
+        + ". A student that expands a liquid there does as it was taught. The teacher's pressures in configurations of "
+        "its own would differ a little."
+    )
+
+
+def _signs(found: dict) -> str:
+    """Of one potential and liquid, for the table."""
+    held = expansion.contracts_at(found)
+    return (expansion.expands_to(found) or "-") + (f" (negative at {', '.join(held)})" if held else "")
 
 
 def write_stability(page: Page) -> None:

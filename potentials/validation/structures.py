@@ -53,8 +53,8 @@ class Liquid:
 
 LIQUIDS = [
     Liquid("water", "H2O", 64, 0.997, (-0.834, 0.417, 0.417), 32),  # TIP3P's charges
-    Liquid("methanol", "CH3OH", 32, 0.787),
-    Liquid("ethanol", "CH3CH2OH", 22, 0.785),
+    Liquid("methanol", "CH3OH", 32, 0.787, (), 16),
+    Liquid("ethanol", "CH3CH2OH", 22, 0.785, (), 11),
     Liquid("acetonitrile", "CH3CN", 32, 0.777, (), 16),
     Liquid("benzene", "C6H6", 16, 0.874),
     Liquid("acetone", "CH3COCH3", 20, 0.785),

@@ -187,7 +187,7 @@ def test_pressure_of_two_atoms_that_repel():
 
 def test_expanded_molecules_stay_as_they_are():
     edges = np.array([9.0, 10.0, 11.0])
-    first = WATER.positions + [8.8, 5.0, 5.0]  # across the box's edge
+    first = WATER.positions + [5.0, 9.6, 5.0]  # across the box's edge
     positions = np.concatenate([first % edges, (WATER.positions + [2.0, 9.0, 1.0]) % edges])
     state = dynamics.start(np.array([8, 1, 1] * 2), positions, edges, True, 300.0, 1)
     larger = expansion.expanded(state, 3, 1.3 * edges)
@@ -197,30 +197,106 @@ def test_expanded_molecules_stay_as_they_are():
         assert larger.positions[3 * k] == pytest.approx(1.3 * state.positions[3 * k])
 
 
-def test_configurations_of_water_have_the_densities_that_they_state():
-    found = [atoms.info["density"] for atoms in read(expansion.CONFIGURATIONS, ":")]
-    assert found == [density for density in expansion.DENSITIES for _ in range(expansion.SNAPSHOTS)]
-    for atoms in read(expansion.CONFIGURATIONS, ":"):
+@pytest.mark.parametrize("name", expansion.LIQUIDS)
+def test_configurations_have_the_densities_that_they_state(name):
+    liquid = expansion.LIQUIDS[name]
+    kept = read(expansion.configurations(name), ":")
+    stated = [atoms.info["density"] for atoms in kept]
+    assert stated == [density for density in liquid.densities for _ in range(liquid.snapshots)]
+    for atoms in kept:
         density = atoms.get_masses().sum() / units.mol / atoms.get_volume() * 1e24
         assert density == pytest.approx(atoms.info["density"], rel=2e-3)
 
 
-def test_pressure_of_configurations_has_the_kinetic_part():
-    """Of a calculator without forces it is that of an ideal gas."""
+@pytest.mark.parametrize("name", expansion.LIQUIDS)
+def test_configurations_have_whole_molecules(name):
+    box = read(expansion.STRUCTURES / f"{expansion.LIQUIDS[name].box}.extxyz")
+    first = bonds.bonded(box.numbers, box.positions, box.cell.lengths())
+    for atoms in read(expansion.configurations(name), ":"):
+        edges = atoms.cell.lengths()[None]
+        assert bonds.first_change(atoms.numbers, atoms.positions[None], edges, first) is None
 
-    class Free(Calculator):
-        implemented_properties = ["stress"]
 
-        def calculate(self, *arguments):
-            super().calculate(*arguments)
-            self.results["stress"] = np.zeros(6)
+class Free(Calculator):
+    """Of atoms that nothing acts upon."""
 
-    found = expansion.measure(Free(), lambda items, label: items)
-    atoms = read(expansion.CONFIGURATIONS, 0)
-    expected = len(atoms) * units.kB * 300.0 / atoms.get_volume() / units.bar
-    assert found["0.997"] == pytest.approx([expected] * expansion.SNAPSHOTS, abs=0.1)
-    rows = expansion.compare({"0.8": [3.0, 5.0]}, {"0.8": [1.0, 1.0]})
-    assert rows == [{"density": 0.8, "student": 4.0, "teacher": 1.0, "difference": 3.0, "error": 1.0}]
+    implemented_properties = ["forces", "stress"]
+
+    def calculate(self, *arguments):
+        super().calculate(*arguments)
+        self.results = {"forces": np.zeros((len(self.atoms), 3)), "stress": np.zeros(6)}
+
+
+@pytest.mark.parametrize("name, first", [("water", "0.997"), ("ethanol", "0.785")])
+def test_pressure_of_configurations_has_the_kinetic_part(name, first):
+    """Of a calculator without forces it is that of an ideal gas, of atoms or of molecules."""
+    found = expansion.measure_liquid(name, Free(), lambda items, label: items)
+    atoms = read(expansion.configurations(name), 0)
+    for kind, number in (("atoms", len(atoms)), ("molecules", atoms.info["molecules"])):
+        expected = number * units.kB * 300.0 / atoms.get_volume() / units.bar
+        assert found[first][kind] == pytest.approx([expected] * expansion.LIQUIDS[name].snapshots, abs=0.1)
+
+
+def test_pressure_of_molecules_is_that_of_rigid_ones():
+    """Against -dE/dV by differences, where molecules keep their shapes and their centres move with the box."""
+    atoms = read(expansion.configurations("ethanol"), -1)
+    number = atoms.info["molecules"]
+    atoms.calc = LennardJones(sigma=1.5, epsilon=0.01, rc=6.0)
+    ideal = pressures.ideal_pressure(atoms, 300.0)
+    found = pressures.virial_pressure(atoms) + ideal - expansion.inner_pressure(atoms)
+    arms = expansion.from_first(atoms.positions, 9, atoms.cell.lengths())
+    masses = atoms.get_masses().reshape(-1, 9, 1)
+    centres = (masses * arms).sum(axis=1, keepdims=True) / masses.sum(axis=1, keepdims=True)
+    arms -= centres
+    centres += atoms.positions[::9, None]
+    energies = []
+    for factor in (1 - 1e-4, 1 + 1e-4):
+        other = Atoms(atoms.numbers, (factor * centres + arms).reshape(-1, 3), cell=factor * atoms.cell, pbc=True)
+        other.calc = LennardJones(sigma=1.5, epsilon=0.01, rc=6.0)
+        energies.append(other.get_potential_energy())
+    expected = (energies[0] - energies[1]) / (6e-4 * atoms.get_volume()) / units.bar
+    assert abs(expected) > 1
+    assert found == pytest.approx(expected + ideal * number / len(atoms), rel=1e-3)
+
+
+def of_density(**values):
+    """Pressures of one liquid, of molecules; those of atoms are ten times as large."""
+    return {
+        density: {"molecules": one, "atoms": [10 * value for value in one]} for density, one in values.items()
+    }
+
+
+def test_pressures_are_compared_configuration_by_configuration():
+    rows = expansion.compare(of_density(**{"0.8": [3.0, 5.0]}), of_density(**{"0.8": [1.0, 1.0]}))
+    assert rows == [
+        {"density": 0.8, "student": (4.0, 1.0), "teacher": (1.0, 0.0), "difference": (3.0, 1.0),
+         "student_atoms": 40.0, "teacher_atoms": 10.0}
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "found, lowest, held",
+    [
+        ({"0.8": [9, 10, 11], "0.6": [4, 5, 6], "0.4": [0, 1, 3], "0.3": [9, 10, 11]}, "0.6", []),
+        ({"0.8": [9, 10, 11], "0.6": [-6, -5, -4], "0.4": [-3, -1, 0]}, "0.8", ["0.6"]),
+        ({"0.8": [0, 1, 3], "0.6": [4, 5, 6]}, None, []),
+    ],
+)
+def test_a_liquid_expands_as_long_as_its_pressure_is_surely_positive(found, lowest, held):
+    found = of_density(**found)
+    assert (expansion.expands_to(found), expansion.contracts_at(found)) == (lowest, held)
+
+
+def test_the_page_says_which_liquids_the_teacher_expands():
+    up, down = [9, 10, 11], [-11, -10, -9]
+    told = report.expanding({
+        "wine": of_density(**{"0.8": up, "0.6": up, "0.4": down}), "oil": of_density(**{"0.9": down, "0.5": down}),
+        "tea": of_density(**{"0.9": up, "0.5": up}),
+    })  # fmt: skip
+    assert "expands** wine from 0.8 to 0.6 g/cm3 at least, tea from 0.9 to 0.5 g/cm3 at least;" in told
+    assert "not surely oil at 0.9 g/cm3." in told
+    assert "negative by more than two standard errors for wine at 0.4, oil at 0.9, oil at 0.5 g/cm3." in told
+    assert "standard errors at no density measured." in report.expanding({"tea": of_density(**{"0.9": up})})
 
 
 # ------------------------------------------------------------------------------------ errors
