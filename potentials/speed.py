@@ -103,14 +103,17 @@ def processor() -> str:
 
 
 def graphics_processor() -> str:
-    """The first GPU's name."""
-    names = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True)
-    return names.stdout.splitlines()[0]
+    """The first GPU's name. Raises click.ClickException if NVIDIA's driver knows none."""
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        raise click.ClickException("--gpu: nvidia-smi names no GPU; run this where there is one") from None
 
 
 def measure(lammps: list[str], on_gpu: bool) -> dict:
     """A part of speed.json."""
-    chosen = systems(on_gpu)
+    machine, chosen = graphics_processor() if on_gpu else processor(), systems(on_gpu)
     found: dict[str, dict[str, list[float]]] = {p: {name: [] for name in chosen} for p in POTENTIALS}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(ROUNDS):
@@ -119,8 +122,8 @@ def measure(lammps: list[str], on_gpu: bool) -> dict:
                 for name, system in chosen.items():
                     times[name].append(milliseconds(lammps, on_gpu, file, system, Path(folder)))
     return {
-        "machine": graphics_processor() if on_gpu else processor(), "date": date.today().isoformat(),
-        "rounds": ROUNDS, "precision": "mixed", "atoms": {name: system.size for name, system in chosen.items()},
+        "machine": machine, "date": date.today().isoformat(), "rounds": ROUNDS, "precision": "mixed",
+        "atoms": {name: system.size for name, system in chosen.items()},
         "ms_per_step": {
             potential: {
                 name: {"median": round(median(ms), 4), "least": round(min(ms), 4), "most": round(max(ms), 4)}
