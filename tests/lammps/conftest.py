@@ -8,6 +8,8 @@ With a LAMMPS that has KOKKOS every test runs a second time, with the suffix kk:
     MLFF_PLUGIN_KOKKOS      the plugin that was built for it
     MLFF_KOKKOS_ARGUMENTS   how it is started; default: -k on
                             with a GPU: -k on g 1
+                            with two: -k on g 2, and OMPI_COMM_WORLD_LOCAL_RANK=0 in the environment, by which
+                            LAMMPS knows the GPU of a process that mpirun has not started
 """
 
 from __future__ import annotations
