@@ -37,7 +37,7 @@ class Liquid:
 
 
 LIQUIDS = {
-    "water": Liquid("water-32", (0.997, 0.9, 0.8, 0.7, 0.6), 8),
+    "water": Liquid("water-32", (0.997, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4), 8),
     "methanol": Liquid("methanol-16", (0.787, 0.7, 0.6, 0.5, 0.4, 0.3), 16),
     "ethanol": Liquid("ethanol-11", (0.785, 0.7, 0.6, 0.5, 0.4, 0.3), 16),
 }
