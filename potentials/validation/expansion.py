@@ -23,8 +23,7 @@ from tqdm import tqdm
 import dynamics
 from mlff_student.lammps_session import find_potential
 from pressures import ideal_pressure, virial_pressure
-
-STRUCTURES = Path(__file__).resolve().parent / "structures"
+from structures import FOLDER as STRUCTURES
 
 
 @dataclass(frozen=True)

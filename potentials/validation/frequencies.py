@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from pathlib import Path
 
 import numpy as np
 from ase import Atoms, units
@@ -13,7 +12,8 @@ from ase.vibrations import Vibrations
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.transform import Rotation
 
-STRUCTURES = Path(__file__).resolve().parent / "structures"
+from structures import FOLDER as STRUCTURES
+
 STEP = 0.005  # Angstrom, of the central differences
 LARGEST_FORCE = 5e-4  # eV/Angstrom, where relaxing ends
 

@@ -25,6 +25,7 @@ from liquids import BOXES, TEMPERATURE, distributions
 from mlff_student.atomic_file import replaced_when_complete
 from pressures import ideal_pressure, virial_pressure
 from results import store
+from structures import FOLDER as STRUCTURES
 from teacher import FOLDER, teacher
 
 TIMESTEP = 1.5  # fs
@@ -40,7 +41,7 @@ class Trajectory:
 
     def __init__(self, box: str, scratch: Path):
         self.box, self.file = box, scratch / f"{box}.npz"
-        self.atoms = read(Path(__file__).parent / "structures" / f"{box}.extxyz")
+        self.atoms = read(STRUCTURES / f"{box}.extxyz")
         masses = self.atoms.get_masses()
         self.atoms.set_masses(np.where(self.atoms.numbers == 1, HYDROGEN_MASS, masses))
         self.positions, self.pressures, self.temperatures = [], [], []

@@ -11,8 +11,8 @@ from scipy.stats import sem
 
 import dynamics
 from dynamics import Engine
+from structures import FOLDER as STRUCTURES
 
-STRUCTURES = Path(__file__).resolve().parent / "structures"
 #: Boxes that the teacher can afford.
 BOXES = ("water-32", "acetonitrile-16")
 TEMPERATURE = 300.0  # K

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 
 import numpy as np
 from ase import Atoms, units
@@ -12,8 +11,7 @@ from ase.io import read
 
 import teacher
 from liquids import BOXES
-
-STRUCTURES = Path(__file__).resolve().parent / "structures"
+from structures import FOLDER as STRUCTURES
 
 
 def measure(calculator, progress) -> dict:

@@ -31,8 +31,8 @@ import dynamics
 from results import folder_for, origin, store
 from mlff_student.atomic_file import replaced_when_complete
 from mlff_student.lammps_session import PRECISIONS, find_potential
+from structures import FOLDER as STRUCTURES
 
-STRUCTURES = Path(__file__).resolve().parent / "structures"
 POSITIVE = click.FloatRange(0, min_open=True)
 LIQUIDS = ("water-64", "methanol-32", "ethanol-22", "acetonitrile-32", "benzene-16", "acetone-20")
 GAP = 20.0  # Angstrom between molecules as they are at first; they unfold, and wander a little on their springs

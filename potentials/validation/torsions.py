@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 
 import numpy as np
 from ase import Atoms
@@ -12,8 +11,8 @@ from ase.optimize import BFGS
 from scipy.sparse.csgraph import connected_components
 
 from bonds import bonded
+from structures import FOLDER as STRUCTURES
 
-STRUCTURES = Path(__file__).resolve().parent / "structures"
 #: Carbon atoms of the dihedral, from 0 as in structures/molecules.extxyz; angles in degrees.
 SCANS = {
     "butane": {"atoms": (0, 1, 2, 3), "angles": np.arange(180.0, -1, -15)},
