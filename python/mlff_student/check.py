@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import click
-import numpy as np
 from tqdm import tqdm
 
 from .lammps_box import StructureError
