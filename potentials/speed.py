@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from ase import Atoms
 from ase.build import molecule
 from ase.io import read, write
 
-from mlff_student.md_run import lmp_program
+from mlff_student.md_run import MdError, lmp_command
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "speed.json"
@@ -71,7 +70,8 @@ def systems(on_gpu: bool) -> dict[str, System]:
     benzene = molecule("C6H6", vacuum=15.0, pbc=True)
     water = read(HERE / "validation" / "structures" / "water-64.extxyz")
     if on_gpu:
-        return {"benzene": System(benzene, 5000), "water": System(water, 5000), "large box of water": System(water, 100, 6)}
+        large = System(water, 100, copies=6)
+        return {"benzene": System(benzene, 5000), "water": System(water, 5000), "large box of water": large}
     return {"benzene": System(benzene, 2000), "water": System(water, 200)}
 
 
@@ -90,7 +90,7 @@ def milliseconds(lammps: list[str], on_gpu: bool, potential: Path, system: Syste
     )
     loops = re.findall(r"^Loop time of (\S+)", done.stdout, re.M)
     uses = re.findall(r"^([\d.]+)% CPU use", done.stdout, re.M)
-    if done.returncode or len(loops) < 2:
+    if done.returncode or len(uses) < 2:
         raise RuntimeError(f"LAMMPS stopped with {potential}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return 1e3 * float(loops[-1]) / system.steps * (1 if on_gpu else float(uses[-1]) / 100)
 
@@ -138,7 +138,10 @@ def measure(lammps: list[str], on_gpu: bool) -> dict:
 @click.option("--gpu", metavar="COMMAND", help="Measure on a GPU with a LAMMPS that is started so [on one core].")
 def main(gpu: str | None) -> None:
     """Measure all, and write speed.json's part."""
-    lammps = shlex.split(gpu) if gpu else [lmp_program()]
+    try:
+        lammps = lmp_command(gpu)
+    except MdError as error:
+        raise click.ClickException(str(error)) from None
     stored = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     stored["gpu" if gpu else "core"] = measure(lammps, bool(gpu))
     RESULTS.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from ase import units
 from ase.data import atomic_masses, chemical_symbols
 
 from mlff_student.atomic_file import replaced_when_complete
-from mlff_student.md_run import MdError, lmp_program
+from mlff_student.md_run import MdError, lmp_command
 
 VELOCITY = 1000 * units.fs  # ASE's unit of velocity from LAMMPS's Angstrom/ps
 DAMPING = 0.2  # ps, of Langevin's thermostat
@@ -37,13 +36,11 @@ class Engine:
     gpu: str = ""  #: the only one that LAMMPS sees, by its name for CUDA; empty: all that this process sees
 
     def command(self) -> list[str]:
-        """The command that starts LAMMPS. Raises DynamicsError if none is named and there is none."""
-        if self.lammps:
-            return shlex.split(self.lammps)
+        """The command that starts LAMMPS. Raises DynamicsError if there is no such program."""
         try:
-            return [lmp_program()]
+            return lmp_command(self.lammps)
         except MdError as error:
-            raise DynamicsError(f"{error}; or say how yours is started: --lammps 'lmp -k on g 1 -sf kk'") from None
+            raise DynamicsError(f"{error} (as in --lammps 'lmp -k on g 1 -sf kk')") from None
 
     def environment(self) -> dict[str, str]:
         """The environment that LAMMPS runs in."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -65,6 +66,18 @@ def _bar(steps: int, show: bool, description: str | None) -> tqdm:
     return tqdm(
         total=steps, unit="step", unit_scale=True, disable=not show, mininterval=interval, desc=description
     )
+
+
+def lmp_command(text: str | None) -> list[str]:
+    """The words that start LAMMPS: those of ``text``, a program and its options, or else `lmp_program`. Raises
+    MdError if there is no such program."""
+    words = shlex.split(text) if text else [lmp_program()]
+    if not shutil.which(words[0]):
+        raise MdError(
+            f"LAMMPS cannot be started by {words[0]!r}: there is no such program; name one that is there, or none "
+            "for the lmp of this Python environment"
+        )
+    return words
 
 
 def lmp_program() -> str:

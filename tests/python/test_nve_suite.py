@@ -14,6 +14,7 @@ from ase import Atoms, io
 from ase.build import bulk, molecule
 from click.testing import CliRunner
 
+from mlff_student import md_run
 from mlff_student.md_run import MdError
 from mlff_student.nve import baseline, command, criteria, runs, structures
 from mlff_student.nve.criteria import FAIL, PASS, SKIPPED, judge
@@ -291,7 +292,7 @@ def stand_in(outcome):
 def suite(tmp_path, monkeypatch):
     """The command with prepared results in place of LAMMPS's, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runs, "lmp_program", lambda: "/bin/sh")
+    monkeypatch.setattr(md_run, "lmp_program", lambda: "/bin/sh")
 
     def invoke(*arguments: str, outcome=lambda: placed(good(), tmp_path)):
         monkeypatch.setattr(command, "simulate", stand_in(outcome))
@@ -374,11 +375,11 @@ def test_lammps_is_looked_for_only_if_none_is_named(monkeypatch):
     def not_found():
         raise MdError("lmp was not found")
 
-    monkeypatch.setattr(runs, "lmp_program", not_found)
+    monkeypatch.setattr(md_run, "lmp_program", not_found)
     assert runs.lammps_command("env lmp", None) == ["env", "lmp"]
     with pytest.raises(MdError):
         runs.lammps_command(None, None)
-    monkeypatch.setattr(runs, "lmp_program", lambda: "/bin/sh")
+    monkeypatch.setattr(md_run, "lmp_program", lambda: "/bin/sh")
     assert runs.lammps_command(None, None) == ["/bin/sh"]
 
 

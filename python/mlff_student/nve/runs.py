@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shlex
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from ase.io.lammpsdata import write_lammps_data
 
-from ..md_run import MdError, lmp_program, run_lammps
+from ..md_run import MdError, lmp_command, run_lammps
 from . import scripts
 from .scripts import TIMESTEP, Student
 from .statistics import mean_shadow_energy, shadow_energy
@@ -107,13 +105,9 @@ class Runner:
 
 
 def lammps_command(text: str | None, suffix: str | None) -> list[str]:
-    """The words that start LAMMPS with an accelerator suffix; text: program and options [this environment's lmp].
-
-    kk needs Kokkos: on one GPU unless `text` says otherwise with -k. Raises MdError if there is no such program.
-    """
-    words = shlex.split(text) if text else [lmp_program()]
-    if not shutil.which(words[0]):
-        raise MdError(f"LAMMPS cannot be started by {words[0]!r}: there is no such program; see --lammps")
+    """The words of `lmp_command` with an accelerator suffix. kk needs Kokkos: on one GPU unless `text` says otherwise
+    with -k. Raises MdError."""
+    words = lmp_command(text)
     if suffix == "kk" and not {"-k", "-kokkos"} & set(words):
         words += ["-k", "on", "g", "1"]
     return words + (["-sf", suffix] if suffix else [])
