@@ -41,6 +41,11 @@ def first_change(
     return None
 
 
+def to_closest_images(vectors: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """The vectors [..., 3] to the closest images in an orthorhombic box with these edges [3]."""
+    return vectors - np.round(vectors / edges) * edges
+
+
 def _sums(numbers: np.ndarray) -> np.ndarray:
     radii = covalent_radii[numbers]
     return np.add.outer(radii, radii)
@@ -50,5 +55,5 @@ def _distances(positions: np.ndarray, edges: np.ndarray | None) -> np.ndarray:
     """[n, n]; of the closest images in an orthorhombic box."""
     vectors = positions[:, None] - positions
     if edges is not None:
-        vectors -= np.round(vectors / edges) * edges
+        vectors = to_closest_images(vectors, edges)
     return np.linalg.norm(vectors, axis=-1)

@@ -21,6 +21,7 @@ from scipy.stats import sem
 from tqdm import tqdm
 
 import dynamics
+from bonds import to_closest_images
 from mlff_student.lammps_session import find_potential
 from pressures import ideal_pressure, virial_pressure
 from structures import FOLDER as STRUCTURES
@@ -84,8 +85,7 @@ def inner_pressure(atoms: Atoms) -> float:
 def from_first(positions: np.ndarray, size: int, edges: np.ndarray) -> np.ndarray:
     """Vectors [M, size, 3] from each molecule's first atom to its atoms, across the faces of the box."""
     molecules = positions.reshape(-1, size, 3)
-    arms = molecules - molecules[:, :1]
-    return arms - np.round(arms / edges) * edges
+    return to_closest_images(molecules - molecules[:, :1], edges)
 
 
 def compare(student: dict, teacher: dict) -> list[dict]:

@@ -10,6 +10,7 @@ from ase.io import read
 from scipy.stats import sem
 
 import dynamics
+from bonds import to_closest_images
 from dynamics import Engine
 from structures import FOLDER as STRUCTURES
 
@@ -40,8 +41,7 @@ def distributions(frames: np.ndarray, atoms: Atoms) -> dict:
         different = owner[a][:, None] != owner[b][None, :]
         counts = np.zeros(len(edges) - 1)
         for positions in frames:
-            vectors = positions[a][:, None] - positions[b][None, :]
-            vectors -= np.round(vectors / atoms.cell.lengths()) * atoms.cell.lengths()
+            vectors = to_closest_images(positions[a][:, None] - positions[b][None, :], atoms.cell.lengths())
             counts += np.histogram(np.linalg.norm(vectors[different], axis=1), edges)[0]
         expected = different.sum() * shells / atoms.get_volume() * len(frames)
         found[pair] = (counts / expected).round(4).tolist()
