@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from ase import Atoms, io
 from ase.build import bulk, molecule
 from click.testing import CliRunner
+from plugin import needs_plugin
 
 from mlff_student import md_run
 from mlff_student.md_run import MdError
@@ -363,6 +365,26 @@ def test_a_missing_plugin_is_no_verdict(suite):
     message = "ERROR: Unrecognized pair style 'mlff/student'"
     done = suite("benzene", "-o", "out", outcome=lambda: Results(BENZENE, failures={"equilibration": message}))
     assert done.exit_code == 2 and "MLFF_PLUGIN" in done.output
+
+
+@pytest.mark.parametrize("arguments", [("--suffix", "kk"), ("--lammps", "{lmp} -sf kk"), ("--lammps", "{lmp} -nosuch")])
+@needs_plugin
+def test_a_lammps_that_cannot_be_started_this_way_is_no_verdict(tmp_path, arguments):
+    """By what LAMMPS itself prints."""
+    lmp = md_run.lmp_program()
+    shown = subprocess.run([lmp, "-h"], capture_output=True, text=True, check=False).stdout
+    if "KOKKOS" in shown.split("Installed packages:")[1].split():
+        pytest.skip("this LAMMPS has KOKKOS")
+    words = [word.format(lmp=lmp) for word in arguments]
+    done = CliRunner().invoke(command.command, [str(POTENTIAL), "benzene", "-o", str(tmp_path), *words])
+    assert done.exit_code == 2, done.output
+    assert "ERROR" in done.stderr and "leave --suffix out" in done.stderr
+
+
+def test_an_error_on_the_device_is_a_verdict(suite):
+    message = "ERROR on proc 0: Neighbor list overflow, boost neigh_modify one (src/src/KOKKOS/npair_kokkos.cpp:300)"
+    done = suite("benzene", "-o", "out", outcome=lambda: Results(BENZENE, failures={"equilibration": message}))
+    assert done.exit_code == 1 and "FAILED: benzene: equilibration ends" in done.output
 
 
 def test_suffix_starts_kokkos():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -160,16 +161,25 @@ def _is_comparable(file: Path, heading: dict, required: bool) -> bool:
     return not problem
 
 
+#: What stands in LAMMPS's message if the installation, not the potential, lets no run begin -> what to do.
+OBSTACLES = {
+    "pair style|Unrecognized":
+        "LAMMPS does not know the pair style: run `pip install .` in the source folder, or name the plugin's file in "
+        "the environment variable MLFF_PLUGIN",
+    "-kokkos on|suffix .* without|GPUs are requested|GetDeviceCount|nvalid command-line argument":
+        "this LAMMPS cannot be started this way: leave --suffix out, or name by --lammps one that has its package: for "
+        "--suffix kk one that is built with KOKKOS, for a GPU unless --lammps says '-k on' without 'g 1'",
+}  # fmt: skip
+
+
 def _give_up(results: list[Results]) -> None:
-    """Ends the program if LAMMPS knows no such pair style: a missing plugin is no verdict on a potential."""
+    """Ends the program if an obstacle kept LAMMPS from running: that is no verdict on a potential."""
     messages = [message for each in results for message in each.failures.values()]
-    if any("pair style" in message or "Unrecognized" in message for message in messages):
-        click.echo(
-            f"Error: {messages[0]}\nLAMMPS does not know the pair style: run `pip install .` in the source folder, "
-            "or name the plugin's file in the environment variable MLFF_PLUGIN",
-            err=True,
-        )
-        sys.exit(UNUSABLE)
+    for pattern, advice in OBSTACLES.items():
+        for message in messages:
+            if re.search(pattern, message):
+                click.echo(f"Error: {message}\n{advice}", err=True)
+                sys.exit(UNUSABLE)
 
 
 def _finish(output: Path, heading: dict, results: list[Results], verdicts: list[Verdict]) -> dict:
