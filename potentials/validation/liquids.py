@@ -48,10 +48,10 @@ def distributions(frames: np.ndarray, atoms: Atoms) -> dict:
     return found
 
 
-def measure(engine: Engine, folder: Path, progress) -> dict:
+def measure(engine: Engine, folder: Path, progress, scale: float = 1.0) -> dict:
     """g(r) and pressure of the teacher's boxes by NVT dynamics with a student at 300 K.
 
-    If a run stops with an error, the error stands in place of the results.
+    scale: shortens the dynamics. If a run stops with an error, the error stands in place of the results.
     """
     found = {}
     for box in BOXES:
@@ -62,7 +62,7 @@ def measure(engine: Engine, folder: Path, progress) -> dict:
         frames, pressures, error = [], [], ""
         every = round(1000 * FRAMES / engine.timestep)
         for number in progress(range(round((EQUILIBRATION + LENGTH) / SEGMENT)), box):
-            steps = round(1000 * SEGMENT / engine.timestep / every) * every
+            steps = max(round(1000 * scale * SEGMENT / engine.timestep / every), 1) * every
             segment = dynamics.run(engine, state, folder / box, TEMPERATURE, steps, every, 1 + number)
             if segment.end is None:
                 error = segment.error
@@ -72,11 +72,16 @@ def measure(engine: Engine, folder: Path, progress) -> dict:
                 frames.append(segment.frames)
                 pressures.append(segment.thermo["pressure"].mean())
         found[box] = {"error": error} if error else {
-            "length_ps": LENGTH, "equilibration_ps": EQUILIBRATION,
+            "length_ps": scale * LENGTH, "equilibration_ps": scale * EQUILIBRATION,
             "pressure_bar": float(np.mean(pressures)), "pressure_error_bar": float(sem(pressures)),
             "rdf": distributions(np.concatenate(frames), atoms),
         }  # fmt: skip
     return found
+
+
+def are_as_long(found: dict, scale: float) -> bool:
+    """Whether results of measure() come from dynamics no shorter than at this scale."""
+    return all("error" in one or one["length_ps"] >= scale * LENGTH for one in found.values())
 
 
 def compare(student: dict, teacher: dict) -> dict:

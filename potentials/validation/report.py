@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Writes doc/validation.md and its figures from what validate.py, stability.py and errors.py measured.
+"""Writes a page and its figures from what validate.py, stability.py, errors.py and qualify.py measured.
 
-python potentials/validation/report.py [FOLDER ...]
+python potentials/validation/report.py                # doc/validation.md, of the potentials in results/
+python potentials/validation/report.py FOLDER [...]   # FOLDER/validation.md, of other potentials
 
-Each folder holds one potential's results (default: those in results/); the teacher's are in teacher/. Nothing on
-the page is written by hand but the criteria below: what a potential misses is listed as a failure.
+Each folder holds one potential's results; the teacher's are in teacher/. Nothing on the page is written by hand
+but the criteria below: what a potential misses is listed as a failure.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,8 +32,8 @@ from results import RESULTS
 
 rcParams["svg.hashsalt"] = "validation"  # the same results make the same file
 
-DOC = Path(__file__).resolve().parents[2] / "doc"
-PAGE, FIGURES = DOC / "validation.md", DOC / "validation"
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parents[1] / "doc" / "validation.md"  # of the potentials that ship
 
 #: What a potential must reach; where it does not, the page says that it fails.
 CRITERIA = {
@@ -46,12 +48,13 @@ CRITERIA = {
 
 
 class Page:
-    """Lines of the page, and the failures that were met on the way."""
+    """Lines of the page, and the failures that were met on the way; `unfinished`: runs shorter than they should be."""
 
-    def __init__(self, students: dict[str, Path]):
-        self.students = students
+    def __init__(self, students: dict[str, Path], file: Path):
+        self.students, self.file = students, file
         self.lines: list[str] = []
         self.failures: dict[str, list[str]] = {name: [] for name in students}
+        self.unfinished: dict[str, list[str]] = {name: [] for name in students}
 
     def add(self, *lines: str) -> None:
         """Appends lines."""
@@ -214,7 +217,7 @@ def write_liquids(page: Page) -> None:
         page.add("Not measured.", "")
 
 
-LONG_ENOUGH = 1.0  # ps of the teacher's dynamics
+LONG_ENOUGH = 1.0  # ps of dynamics
 EXPERIMENT = {liquid.name: liquid.density for liquid in structures.LIQUIDS}  # g/cm3
 
 
@@ -246,7 +249,8 @@ def write_rdf(page: Page, box: str, reference: dict | None, results: dict[str, d
             axis.plot(one["rdf"]["r"], one["rdf"][pair], "-", label=name)
             if reference:
                 c = liquids.compare(one, reference)[pair]
-                mark = page.judge(name, "rdf", c["mean_deviation"], f"{box}, {pair}") if enough else ""
+                is_judged = enough and one["length_ps"] >= LONG_ENOUGH
+                mark = page.judge(name, "rdf", c["mean_deviation"], f"{box}, {pair}") if is_judged else ""
                 peaks = [f"{g:.2f} at {r:.2f} Å" for r, g in (c["peak"], c["teacher_peak"])]
                 rows.append([pair, name, f"{c['mean_deviation']:.3f}{mark}", *peaks])
         axis.set(title=f"{box}, {pair}", xlabel="r / Å", ylabel="g(r)")
@@ -375,7 +379,7 @@ def write_stability(page: Page) -> None:
             survivors = f"{test['survivors']} of {test['fragments']}" if test["ps"] or test["failed"] else "-"
             rows.append([test["test"], survivors, length])
             if test["survivors"] and test["ps"] < test["required_ps"] - 1e-6:
-                page.failures[name].append(f"stability, {test['test']}: only {length} ps were run")
+                page.unfinished[name].append(f"stability, {test['test']}: only {length} ps were run")
             for fragment, failure in test["failed"].items():
                 page.failures[name].append(
                     f"stability, {test['test']}: {fragment} after {failure['ps']:g} ps: {failure['reason']}"
@@ -384,6 +388,21 @@ def write_stability(page: Page) -> None:
         page.table(["dynamics", "survivors", "ps"], rows)
     if not results:
         page.add("Not measured.", "")
+
+
+def write_nve(page: Page) -> None:
+    """Verdicts of the NVE suite, of those that have them."""
+    for name, result in page.results("nve").items():
+        failed = [row for row in result["verdicts"] if row["verdict"] == "fail"]
+        page.failures[name] += [
+            f"NVE suite, {row['structure']}: {row['criterion']}"
+            + ("" if row["value"] is None else f" {row['value']:.2g} {row['unit']}".rstrip())
+            for row in failed
+        ]  # fmt: skip
+        page.add(
+            f"## Energy conservation of {name}", "", "`mlff-student nve` at constant energy, "
+            f"{result['precision']} precision: {len(failed)} of {len(result['verdicts'])} criteria fail.", "",
+        )  # fmt: skip
 
 
 def write_errors(page: Page) -> None:
@@ -458,26 +477,35 @@ def _energies(
 def _save(page: Page, figure: Figure, name: str, caption: str, results: dict) -> None:
     """Writes the figure and shows it on the page, if any student is in it."""
     if results:
-        FIGURES.mkdir(parents=True, exist_ok=True)
-        figure.savefig(FIGURES / f"{name}.svg", metadata={"Date": None})
-        page.add(f"![{caption}](validation/{name}.svg)", "")
+        folder = page.file.with_suffix("")
+        folder.mkdir(parents=True, exist_ok=True)
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+        page.add(f"![{caption}]({folder.name}/{name}.svg)", "")
 
 
-def write_page(students: dict[str, Path]) -> str:
-    """The page's text; figures are written on the way."""
-    page = Page(students)
-    for write in (write_errors, write_frequencies, write_torsions, write_dimers, write_liquids, write_stability):
+def fill(students: dict[str, Path], file: Path) -> Page:
+    """The page of some students with its sections; figures are written on the way, beside `file`."""
+    page = Page(students, file)
+    for write in (write_errors, write_frequencies, write_torsions, write_dimers, write_liquids, write_stability,
+                  write_nve):  # fmt: skip
         write(page)
+    return page
+
+
+def text_of(page: Page) -> str:
+    """What stands in the page's file: where the students fail, and the sections."""
+    here = Path(os.path.relpath(HERE, page.file.absolute().parent)).as_posix()
     head = [
         "# Validation", "",
         f"Students against their teacher, {teacher.NAME}; how far the teacher is from experiment is another matter. "
         "Written by `potentials/validation/report.py` from measured results, failures included; "
-        "[potentials/validation](../potentials/validation/README.md) tells how to validate a potential of your own.",
+        f"[potentials/validation]({here}/README.md) tells how to validate a potential of your own.",
         "", "## Where they fail", "",
         "What a student must not exceed; ✗ marks it in the tables where it does: "
         + "; ".join(f"{what} {limit:g} {unit}".strip() for limit, what, unit in CRITERIA.values()) + ".", "",
     ]  # fmt: skip
-    for name, failures in page.failures.items():
+    for name in page.students:
+        failures = page.failures[name] + page.unfinished[name]
         head += [f"**{name}**: " + ("fails in" if failures else "meets all criteria that were measured."), ""]
         head += [f"* {failure}" for failure in failures] + ([""] if failures else [])
     return "\n".join(head + page.lines).rstrip() + "\n"
@@ -505,9 +533,10 @@ def students_in(folders: Sequence[Path]) -> dict[str, Path]:
 @click.command()
 @click.argument("folders", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
 def main(folders: tuple[Path, ...]) -> None:
-    """Write doc/validation.md from the results in FOLDERS, each of one potential."""
-    PAGE.write_text(write_page(students_in(folders or shipped())))
-    click.echo(f"{PAGE}")
+    """Write doc/validation.md, or validation.md in the first of FOLDERS from what they hold, each of one potential."""
+    file = folders[0] / PAGE.name if folders else PAGE
+    file.write_text(text_of(fill(students_in(folders or shipped()), file)))
+    click.echo(f"{file}")
 
 
 if __name__ == "__main__":

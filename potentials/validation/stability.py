@@ -342,11 +342,15 @@ def engine_options(command):
     return command
 
 
+#: Of dynamics, in proportion.
+scale_option = click.option("--scale", type=POSITIVE, default=1.0, show_default=True, help="Shortens all runs.")
+
+
 @click.command()
 @click.argument("potential")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder [results/NAME].")
 @click.option("--only", help="Tests whose name holds one of these words, by commas.")
-@click.option("--scale", type=POSITIVE, default=1.0, show_default=True, help="Shortens all runs.")
+@scale_option
 @click.option("--replicas", type=click.IntRange(1), default=1, show_default=True, help="Of each molecule.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Tests at a time.")
 @click.option("--gpus", type=click.IntRange(0), default=0, show_default=True, help="Spread the jobs over so many.")

@@ -9,6 +9,7 @@ Subjects that are there are not measured again: delete the file, or the folder a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from mlff_student.ase import MLFFStudent
 from mlff_student.lammps_session import LammpsError, find_potential
 from mlff_student.potential import PotentialError
 from results import folder_for, origin, store
-from stability import engine_options
+from stability import engine_options, scale_option
 
 SUBJECTS = {"dimers": dimers, "expansion": expansion, "frequencies": frequencies, "torsions": torsions}
 OF_STUDENTS = {"pressures": pressures}  # in configurations that the teacher has labelled
@@ -36,6 +37,11 @@ OF_STUDENTS = {"pressures": pressures}  # in configurations that the teacher has
 def progress(items, label: str):
     """A progress bar over the items."""
     return tqdm(items, desc=label)
+
+
+def has_liquids(file: Path, scale: float) -> bool:
+    """Whether the liquids were measured, at this scale or a larger one."""
+    return file.exists() and liquids.are_as_long(json.loads(file.read_text())["liquids"], scale)
 
 
 def measure_static(subjects: dict, calculator: Callable, folder: Path, of: dict) -> None:
@@ -53,8 +59,9 @@ def measure_static(subjects: dict, calculator: Callable, folder: Path, of: dict)
 @click.option("--teacher", "of_teacher", is_flag=True, help="Measure the teacher instead of a student.")
 @click.option("--skip-liquids", is_flag=True, help="Leave out the liquids' dynamics.")
 @click.option("--only-liquids", is_flag=True, help="Leave out everything else.")
+@scale_option
 @engine_options
-def main(potential, output, of_teacher, skip_liquids, only_liquids, lammps, precision, timestep):
+def main(potential, output, of_teacher, skip_liquids, only_liquids, scale, lammps, precision, timestep):
     """Measure POTENTIAL, or the teacher. Liquids of the teacher: liquid_teacher.py."""
     if of_teacher == bool(potential):
         raise click.UsageError("give either POTENTIAL or --teacher")
@@ -68,9 +75,9 @@ def main(potential, output, of_teacher, skip_liquids, only_liquids, lammps, prec
     try:
         if not only_liquids:
             measure_static(SUBJECTS | OF_STUDENTS, lambda: MLFFStudent(file), output, of)
-        if not skip_liquids and not (output / "liquids.json").exists():
+        if not skip_liquids and not has_liquids(output / "liquids.json", scale):
             engine = Engine(file, lammps, precision, timestep)
-            found = {"of": of, "liquids": liquids.measure(engine, output / "liquids", progress)}
+            found = {"of": of, "liquids": liquids.measure(engine, output / "liquids", progress, scale)}
             store(output / "liquids.json", found)
     except (DynamicsError, LammpsError, PotentialError) as error:
         raise click.ClickException(str(error)) from None

@@ -1,6 +1,7 @@
 """The scripts that validate potentials: what they count as broken, how they match modes, what they report."""
 
 import json
+import re
 import sys
 import threading
 from dataclasses import replace
@@ -328,23 +329,38 @@ def test_errors_by_class_and_by_force():
 
 
 @pytest.fixture
-def perfect(tmp_path, monkeypatch):
+def perfect(tmp_path):
     """A folder of a student that is the teacher."""
-    monkeypatch.setattr(report, "FIGURES", tmp_path / "figures")
     for module in (frequencies, torsions, dimers):
         result = {"of": {"name": "perfect"}, module.__name__: report.load_teacher(module.__name__)}
         (tmp_path / f"{module.__name__}.json").write_text(json.dumps(result))
     return tmp_path
 
 
-def test_the_page_is_that_of_the_results(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "FIGURES", tmp_path)
-    page = report.write_page(report.students_in(report.shipped()))
-    assert report.PAGE.read_text() == page, "run potentials/validation/report.py"
+def page_of(students, folder):
+    """The page's text."""
+    return report.text_of(report.fill(students, folder / report.PAGE.name))
+
+
+def test_the_page_is_that_of_the_results(tmp_path):
+    page = report.fill(report.students_in(report.shipped()), tmp_path / report.PAGE.name)
+    page.file = report.PAGE  # figures are in the temporary folder
+    assert report.PAGE.read_text() == report.text_of(page), "run potentials/validation/report.py"
+
+
+def test_the_page_of_other_folders_is_beside_their_results(perfect):
+    before = report.PAGE.stat().st_mtime_ns
+    assert CliRunner().invoke(report.main, [str(perfect)], catch_exceptions=False).exit_code == 0
+    page = (perfect / "validation.md").read_text()
+    shown = re.findall(r"!\[.*\]\((.*)\)", page)
+    assert "validation/torsions.svg" in shown and all((perfect / figure).is_file() for figure in shown)
+    manual = re.search(r"\[potentials/validation\]\((.*?)\)", page).group(1)
+    assert (perfect / manual).resolve() == POTENTIALS / "validation" / "README.md"
+    assert report.PAGE.stat().st_mtime_ns == before
 
 
 def test_the_teacher_meets_all_criteria(perfect):
-    page = report.write_page({"perfect": perfect})
+    page = page_of({"perfect": perfect}, perfect)
     assert "meets all criteria" in page and "✗ |" not in page
 
 
@@ -363,7 +379,7 @@ def test_a_failure_is_named(perfect, subject, spoil, said):
     result = json.loads(file.read_text())
     spoil(result[subject])
     file.write_text(json.dumps(result))
-    page = report.write_page({"perfect": perfect})
+    page = page_of({"perfect": perfect}, perfect)
     failures = page.split("## Where they fail")[1].split("\n## ")[0]
     assert said in failures and "meets all" not in page and "✗ |" in page
 
@@ -480,15 +496,31 @@ def test_an_error_of_one_test_lets_the_others_end():
 
 def test_liquids_alone_need_no_lammps_in_python(tmp_path, monkeypatch):
     monkeypatch.setattr(validate, "MLFFStudent", lambda file: pytest.fail("LAMMPS was opened"))
-    monkeypatch.setattr(liquids, "measure", lambda engine, folder, progress: {"water-32": str(engine.lammps)})
+    measure = lambda engine, folder, progress, scale: {"water-32": {"error": str(engine.lammps)}}  # noqa: E731
+    monkeypatch.setattr(liquids, "measure", measure)
     arguments = [str(CHNO), "--output", str(tmp_path), "--lammps", "lmp -sf kk"]
     done = CliRunner().invoke(validate.main, [*arguments, "--only-liquids"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert [file.name for file in tmp_path.glob("*.json")] == ["liquids.json"]
-    assert json.loads((tmp_path / "liquids.json").read_text())["liquids"] == {"water-32": "lmp -sf kk"}
+    stored = json.loads((tmp_path / "liquids.json").read_text())["liquids"]
+    assert stored == {"water-32": {"error": "lmp -sf kk"}}
     for subject in validate.SUBJECTS | validate.OF_STUDENTS:
         (tmp_path / f"{subject}.json").write_text((tmp_path / "liquids.json").read_text())
     assert CliRunner().invoke(validate.main, arguments, catch_exceptions=False).exit_code == 0
+
+
+def test_liquids_of_shortened_dynamics_are_measured_again_at_full_length(tmp_path, monkeypatch):
+    scales = []
+
+    def measure(engine, folder, progress, scale):
+        scales.append(scale)
+        return {"water-32": {"length_ps": scale * liquids.LENGTH}}
+
+    monkeypatch.setattr(liquids, "measure", measure)
+    for scale in ("0.01", "0.001", "1", "1"):
+        arguments = [str(CHNO), "--output", str(tmp_path), "--only-liquids", "--scale", scale]
+        assert CliRunner().invoke(validate.main, arguments, catch_exceptions=False).exit_code == 0
+    assert scales == [0.01, 1.0]
 
 
 @needs_plugin
