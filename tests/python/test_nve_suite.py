@@ -22,6 +22,7 @@ from mlff_student.nve import baseline, command, criteria, runs, structures
 from mlff_student.nve.criteria import FAIL, PASS, SKIPPED, judge
 from mlff_student.nve.report import write_report
 from mlff_student.nve.runs import BALANCE_TIMESTEP, TIMESTEPS, Recording, Results
+from mlff_student.nve.time_steps import by_time_step
 
 POTENTIAL = Path(__file__).parents[2] / "potentials" / "chno-small" / "chno-small.yaml"
 BENZENE = structures.find("benzene")
@@ -165,6 +166,25 @@ def test_a_box_is_judged_after_npt_and_not_by_angular_momentum():
     assert found["angular momentum"] == SKIPPED and found["drift of the energy after NPT"] == PASS
     ramp(results.after_pressure, 0.5)
     assert verdicts(results)["drift of the energy after NPT"] == FAIL
+
+
+def test_each_time_step_has_its_numbers():
+    results = good()
+    ramp(results.scaling[0], 10.0)
+    rows = {row["timestep_fs"]: row for row in by_time_step(results)}
+    assert list(rows) == [BALANCE_TIMESTEP, *sorted(TIMESTEPS)]
+    for dt in TIMESTEPS:
+        row = rows[dt]
+        assert row["length_ps"] == 1.0 and row["mean_kinetic_energy_eV"] == pytest.approx(KINETIC, rel=1e-3)
+        assert row["std_total_energy_eV"] == pytest.approx(5e-3 * dt**2 * KINETIC, rel=1e-2)
+    drifting, steady = (rows[dt] for dt in TIMESTEPS[:2])
+    assert drifting["drift_eV_per_ps"] == pytest.approx(0.1 * KINETIC, rel=1e-3)
+    assert drifting["drift_kT_per_ns_per_degree_of_freedom"] == pytest.approx(0.1 * 1000 / 2, rel=2e-3)
+    assert drifting["std_shadow_energy_eV"] == pytest.approx(0.1 * KINETIC / np.sqrt(12), rel=1e-2)
+    assert abs(steady["drift_eV_per_ps"]) < 4 * steady["drift_error_eV_per_ps"] < 1e-6 * KINETIC
+    results.scaling[1].shadow[:] = np.nan
+    broken = next(row for row in by_time_step(results) if row["timestep_fs"] == TIMESTEPS[1])
+    assert broken["drift_eV_per_ps"] is None and broken["std_total_energy_eV"] is not None
 
 
 def test_nothing_passes_without_its_run():
@@ -319,6 +339,8 @@ def test_command_writes_verdicts_and_exit_status(suite, tmp_path):
     keys = {"structure", "criterion", "value", "error", "limit", "verdict", "reason", "unit"}
     assert all(set(row) == keys for row in stored["verdicts"])
     assert (tmp_path / "out" / "report.html").is_file()
+    assert [row["timestep_fs"] for row in stored["time_steps"]] == [BALANCE_TIMESTEP, *sorted(TIMESTEPS)]
+    assert {row["structure"] for row in stored["time_steps"]} == {"benzene"}
 
     def drifting() -> Results:
         results = placed(good(), tmp_path)

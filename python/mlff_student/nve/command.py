@@ -21,6 +21,7 @@ from .report import write_report
 from .runs import FULL, QUICK, Lengths, Results, Runner, lammps_command, simulate
 from .scripts import Student
 from .structures import Structure, StructureRefused, defaults, find
+from .time_steps import by_time_step
 
 FAILED, PASSED = 1, 0
 #: Exit status if nothing could be measured: no such file, a damaged one, no LAMMPS.
@@ -190,6 +191,7 @@ def _finish(output: Path, heading: dict, results: list[Results], verdicts: list[
             str((run.folder / "trajectory.lammpstrj").relative_to(output))
             for each in results for run in (each.long, each.after_pressure) if run is not None
         ],
+        "time_steps": [row for each in results for row in by_time_step(each)],
         "verdicts": [asdict(row) for row in verdicts],
     }  # fmt: skip
     with replaced_when_complete(output / "verdicts.json") as stream:
