@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from itertools import product
 from pathlib import Path
 
 import pytest
 from ase import Atoms, io
 from ase.build import molecule
+from click.testing import CliRunner
 from harness import ENVIRONMENT, FIXTURES
 
 from mlff_student.convert.command import command as convert
 from mlff_student.nve import structures
+from mlff_student.nve.command import command
 from mlff_student.nve.criteria import FAIL, PASS, SKIPPED, judge
 from mlff_student.nve.runs import Lengths, Runner, simulate
 from mlff_student.nve.scripts import Student
 
 ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "potentials" / "chno" / "chno-f64-1.yaml"
 GOOD = ROOT / "potentials" / "chno-small" / "chno-small.yaml"
 CHECKPOINT = ROOT.parent / "shared" / "reference" / "mlff_distiller_427k.onnx"
 
@@ -49,6 +54,22 @@ def verdicts(lammps, monkeypatch):
         return {row.criterion: row.verdict for row in rows}
 
     return run
+
+
+def test_a_shipped_potential_is_no_worse_than_its_baseline(lammps, monkeypatch):
+    """The command as a user gives it, with the baseline that is beside the potential."""
+    for name, value in (ENVIRONMENT | {"MLFF_PLUGIN": str(lammps.plugin)}).items():
+        monkeypatch.setenv(name, value)
+    start = shlex.join([str(lammps.lmp), *lammps.arguments])
+    output = lammps.folder / "nve"
+    done = CliRunner().invoke(command, [str(SHIPPED), "benzene", "--quick", "--lammps", start, "-o", str(output)])
+    assert done.exit_code == 0, done.output
+    rows = json.loads((output / "verdicts.json").read_text())["verdicts"]
+    found = {
+        row["criterion"].removesuffix(", against the baseline"): row["verdict"]
+        for row in rows if row["structure"] == "benzene" and row["criterion"].endswith(", against the baseline")
+    }  # fmt: skip
+    assert found == dict.fromkeys(("energy balance at 0.0625 fs", "drift of the energy", "drift rate"), PASS)
 
 
 @pytest.mark.parametrize("precision", ["double", "mixed", "single"])

@@ -14,6 +14,7 @@ from mlff_student.train.frames import Frames, split_frames
 
 FOLDER = Path(__file__).resolve().parents[2] / "potentials"
 CHNO = FOLDER / "chno-small" / "chno-small.yaml"
+SHIPPED = sorted({CHNO, *(file for file in FOLDER.rglob("*.yaml") if "config" not in file.name)})
 
 
 def test_tables_are_copied_from_the_files():
@@ -21,8 +22,14 @@ def test_tables_are_copied_from_the_files():
     assert subprocess.run(command, check=False).returncode == 0, "run potentials/table.py"
 
 
-def test_check_structure():
-    potential = Potential.read(CHNO)
+def test_all_that_ship_are_found():
+    assert {f"chno-{name}" for name in ("f128", "f64-1", "f64-2", "f64-3", "f64-4")} <= {file.stem for file in SHIPPED}
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_check_structure(file):
+    """By the reference in Python."""
+    potential = Potential.read(file)
     check = potential.check
     result = evaluate(potential, check.elements, check.positions, check.cell)
     assert result.energy == pytest.approx(check.energy, rel=1e-12)
