@@ -437,17 +437,19 @@ def write_errors(page: Page) -> None:
         page.add("Not measured.", "")
         return
     figure, axes = _axes(2)
-    for name, result in results.items():
+    for k, (name, result) in enumerate(results.items()):
         each = sorted(row["force_mae_meV_per_A"] for row in result["molecules"].values())
-        axes[1].semilogx(each, np.arange(1, len(each) + 1) / len(each), drawstyle="steps-post", label=name)
+        axes[1].semilogx(
+            each, np.arange(1, len(each) + 1) / len(each), f"C{k}", drawstyle="steps-post", label=name
+        )  # fmt: skip
         bins = [b for b in result["by_force"] if b["forces"]]
         middles = [np.sqrt(max(b["from"], 0.03) * b["to"]) for b in bins]
         for key, style in (("mae", ".-"), ("rmse", ".:")):
-            axes[0].loglog(middles, [1e3 * b[key] for b in bins], style, label=f"{name}, {key.upper()}")
+            axes[0].loglog(middles, [1e3 * b[key] for b in bins], f"C{k}{style}", label=f"{name}, {key.upper()}")
     axes[0].set(xlabel="teacher's force on an atom / eV/Å", ylabel="error of a component / meV/Å")
     axes[1].set(xlabel="force MAE of a molecule / meV/Å", ylabel="fraction of the molecules below")
     for axis in axes:
-        axis.legend(fontsize=7)
+        axis.legend(fontsize=6)
     _save(page, figure, "errors", "Error against the teacher's force, and of each molecule", results)
 
 
