@@ -33,7 +33,7 @@ from mlff_student.md_run import MdError, lmp_command
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "speed.json"
 #: One of each committee: the others have the same size.
-POTENTIALS = ("chno-f128", "chno-f64-1", "chno-small")
+POTENTIALS = ("chno-f128", "chno-f64-1")
 ROUNDS, WARM_UP = 3, 20
 ELEMENTS = ("H", "C", "O")
 SCRIPT = """

@@ -1,0 +1,67 @@
+"""What potentials/table.py makes of the results that are there, and of those that are not."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+FILE = Path(__file__).resolve().parents[2] / "potentials" / "table.py"
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """The script, looking at an empty folder of potentials."""
+    spec = importlib.util.spec_from_file_location("table", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    (tmp_path / "mine.yaml").write_text("weights")
+    return module
+
+
+def dynamics(name: str, required: float, ps: float, survivors: int, fragments: int) -> dict:
+    return {"test": name, "required_ps": required, "ps": ps, "survivors": survivors, "fragments": fragments}
+
+
+def store(table, subject: str, **result) -> Path:
+    """Results of mine.yaml."""
+    potential = table.HERE / "mine.yaml"
+    folder = table.HERE / "validation" / "results" / "mine"
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"of": {"name": "mine", "sha256": table.sha256(potential)}, **result}
+    (folder / f"{subject}.json").write_text(json.dumps(content))
+    return potential
+
+
+def test_survivors_are_counted_where_all_dynamics_are_over(table):
+    assert table.survivors(table.HERE / "mine.yaml") == ["-", "-", "-"]
+    tests = [
+        dynamics("molecules-300K", 1000, 1000, 18, 20),
+        dynamics("water-64-300K", 1000, 1000, 1, 1),
+        dynamics("benzene-16-300K", 1000, 0, 0, 1),  # failed
+        dynamics("molecules-600K", 100, 50, 20, 20),  # goes on
+        dynamics("water-64-NPT", 0.2, 0.2, 1, 1),  # --scale 0.001
+    ]
+    potential = store(table, "stability", tests=tests)
+    assert table.survivors(potential) == ["18/20 molecules, 1/2 liquids", "-", "-"]
+
+
+def test_results_of_another_file_are_refused(table):
+    potential = store(table, "stability", tests=[])
+    potential.write_text("other weights")
+    with pytest.raises(SystemExit, match="stability.json: is of .*; measure it again"):
+        table.survivors(potential)
+
+
+def test_worst_molecules_are_named(table):
+    molecules = {
+        name: {"class": kind, "force_mae_meV_per_A": force, "energy_mae_meV_per_atom": energy}
+        for name, kind, force, energy in [
+            ("CON=O", "nitro", 30, 1), ("water", "water", 10, 7), ("methane", "alkanes", 20, 2),
+            ("ethane", "alkanes", 5, 2), ("water+water", "contacts", 99, 99),
+        ]
+    }  # fmt: skip
+    assert "not measured" in table.worst(table.HERE / "mine.yaml")
+    said = table.worst(store(table, "errors", molecules=molecules))
+    assert "force MAE methyl nitrite 30, methane 20, water 10 meV/Å; energy MAE water 7 meV/atom" in said
