@@ -1,0 +1,50 @@
+"""The examples do what examples/README.md says, as a user runs them."""
+
+import shutil
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from plugin import needs_plugin
+
+from mlff_student import md_report
+from mlff_student.cli import main
+from mlff_student.lammps_session import find_plugin
+from mlff_student.potential import Potential
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+@needs_plugin
+def test_benzene_conserves_energy_with_a_potential_that_ships(tmp_path, monkeypatch):
+    """2 ps by the command of the quickstart."""
+    if not metadata.entry_points(group="lammps.plugins"):  # not installed: what an installation would tell LAMMPS
+        monkeypatch.setenv("LAMMPS_PLUGIN_PATH", str(find_plugin().parent))
+    monkeypatch.setenv("LAMMPS_POTENTIALS", str(ROOT / "potentials" / "chno"))
+    arguments = [str(EXAMPLES / "benzene" / "in.nve"), "--steps", "4000", "--output", str(tmp_path)]
+    result = CliRunner().invoke(md_report.main, arguments)
+    assert result.exit_code == 0, result.output
+    log = (tmp_path / "log.lammps").read_text()
+    assert "Pair style mlff/student: chno-f64-1.yaml" in log
+    found = yaml.safe_load((tmp_path / "summary.yaml").read_text())
+    assert found["standard_deviation_percent"] < 0.5
+    assert found["temperature_mean_K"] == pytest.approx(300, abs=40)
+
+
+def test_a_student_is_distilled_and_examined(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    pytest.importorskip("tblite")
+    shutil.copy(EXAMPLES / "distil" / "config.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["train", "config.yaml", "--quiet", "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    student = Potential.read(tmp_path / "run" / "example.yaml")
+    assert student.elements == ["H", "C", "N", "O"]
+    assert student.provenance["errors"]["all"]["force_mae_meV_per_A"] < 1000
+    if find_plugin() is not None:
+        examined = CliRunner().invoke(main, ["nve", "run/example.yaml", "CH3OH"])
+        assert "FAILED: CH3OH: fluctuation of the energy" in examined.output, examined.output
+        assert examined.exit_code == 1
