@@ -20,6 +20,7 @@ from mlff_student.train.starts import structures_of
 from mlff_student.units import SYMBOLS
 
 MORE = ["frames-more.npz"]  # what was labelled later
+ACTIVE = ["frames_active_1.npz", "frames_active_2.npz"]  # what two rounds of active learning asked for
 LABELLED_AGAIN = 200  # frames
 ODD = 8  # standard deviations of the energy per atom in its class
 
@@ -96,10 +97,11 @@ def labelled_again(frames: Frames, config: object) -> str:
 
 
 def described(path: Path) -> str:
-    """Size and hash of a file of frames, and how many pieces of the recipe are in it."""
-    content, pieces = path.read_bytes(), Frames.load(path).recipe["pieces"]
-    digest = hashlib.sha256(content).hexdigest()
-    return f"- {path.name}: {len(content) / 1e6:.1f} MB, SHA-256 `{digest}`, pieces {pieces}"
+    """Size and hash of a file of frames, and how many pieces of the recipe or frames of a round are in it."""
+    content, frames = path.read_bytes(), Frames.load(path)
+    digest, recipe = hashlib.sha256(content).hexdigest(), frames.recipe
+    held = f"pieces {recipe['pieces']}" if "pieces" in recipe else f"{len(frames):,} frames of round {recipe['round']}"
+    return f"- {path.name}: {len(content) / 1e6:.1f} MB, SHA-256 `{digest}`, {held}"
 
 
 def main() -> None:
@@ -123,9 +125,9 @@ def main() -> None:
     lines = [
         "# The labelled frames",
         "",
-        *(described(folder / name) for name in names),
+        *(described(folder / name) for name in [*names, *ACTIVE] if (folder / name).exists()),
         "",
-        f"In all {len(frames):,} frames with {frames.counts.sum():,} atoms.",
+        f"In {' and '.join(names)} {len(frames):,} frames with {frames.counts.sum():,} atoms.",
         f"Teacher: {config.teacher.name}, {config.teacher.arguments}. Written by summarise.py.",
         "",
         "A group is a molecule, a pair, a composition of a cluster, or a liquid. Root mean square and",

@@ -178,6 +178,10 @@ def test_training_begins_from_potentials(toy, tmp_path):
     wide["network"]["channels"] = 16
     with pytest.raises(ConfigError, match="toy-1.yaml: channels: is 8, but .* has 16"):
         Fit(parse_config(wide, toy.folder), tmp_path / "third", start=start)
+    smooth = changed(committee=2)
+    smooth["network"]["epsilon"] = 10 * start[0].epsilon
+    later = Fit(parse_config(smooth, toy.folder), tmp_path / "smooth", start=start)
+    assert [network.epsilon for network in later.networks] == [10 * start[0].epsilon] * 2
 
 
 def test_later_frames_train_and_leave_the_others_where_they_are(toy, tmp_path):

@@ -161,6 +161,7 @@ class Fit:
                 f"{len(self.start)} potentials to begin from; give one for each"
             )
         wanted = {**dataclasses.asdict(self.config.network), "elements": self.elements}
+        del wanted["epsilon"]  # smooths a norm and has no weights: a later stage may choose another
         for name, value in wanted.items():
             given = getattr(potential, name)
             if given != value:
