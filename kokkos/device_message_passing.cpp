@@ -186,11 +186,23 @@ bool MessagePassing<Real, Sum, Space>::sums_by_cuda() const {
 }
 
 template <class Real, class Sum, class Space>
-void MessagePassing<Real, Sum, Space>::sum_by_element(Range range, int stride, Real *sums) {
+bool MessagePassing<Real, Sum, Space>::places_by_cuda() const {
   if constexpr (has_cuda<Real, Space>())
+    return sums_by_cuda() &&
+           edges_.local_rows() <= cuda::most_centres_placed(radial_table_.view(), elements());
+  return false;
+}
+
+template <class Real, class Sum, class Space>
+void MessagePassing<Real, Sum, Space>::sum_by_element(Range range, int stride, Real *sums) {
+  if constexpr (has_cuda<Real, Space>()) {
+    if (places_by_cuda())
+      return cuda::place_and_sum(Space().cuda_stream(), edges_.placement(), range,
+                                 radial_table_.view(), elements(), stride, sums);
     if (sums_by_cuda())
       return cuda::element_sums(Space().cuda_stream(), edges_.view(), range, radial_table_.view(),
                                 elements(), stride, sums);
+  }
   with_radial_functions(range, [&](const auto &functions) {
     element_sums<Space>(edges_.view(), range, functions, radial_columns_, stride, sums);
   });
@@ -248,15 +260,14 @@ void MessagePassing<Real, Sum, Space>::backward(DeviceHalo *halo) {
 
 template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::sum_row_forces(const ReverseTest<Real> &is_reverse,
-                                                      double scale, double *forces) {
+                                                      const ForceRows &forces) {
 #if defined(MLFF_CUDA)
   if constexpr (has_cuda<Real, Space>())
     if (cuda_)
       return cuda::sum_forces<Sum>(Space().cuda_stream(), is_reverse, gradient_.data(),
-                                   edges_.atom_of_row(), energies(), scale, trouble_.reporter(),
-                                   forces);
+                                   edges_.atom_of_row(), energies(), trouble_.reporter(), forces);
 #endif
-  sum_forces<Sum, Space>(is_reverse, gradient_.data(), edges_.atom_of_row(), energies(), scale,
+  sum_forces<Sum, Space>(is_reverse, gradient_.data(), edges_.atom_of_row(), energies(),
                          trouble_.reporter(), forces);
 }
 
@@ -268,7 +279,8 @@ void MessagePassing<Real, Sum, Space>::add_forces(const DeviceAtoms &atoms,
     finish_gradients<Space>(edges, geometry(), gradient_slices(), gradient_stride(),
                             gradient_.data());
   const double scale = energy_scale_ * length_scale_;
-  sum_row_forces(ReverseTest<Real>(edges, geometry(), cutoff_), scale, results.forces);
+  sum_row_forces(ReverseTest<Real>(edges, geometry(), cutoff_),
+                 {results.forces, results.add_forces, scale});
   if (edges_.rows() == edges_.local_rows()) return;
   ghost_edges_.build(edges, edges_.rows(), edges_.atom_of_row(), atoms.tags);
   if (results.forces)
@@ -303,7 +315,8 @@ void MessagePassing<Real, Sum, Space>::compute(const DeviceAtoms &atoms,
   trouble_.check(atoms.changed);
   make_room(atoms, list);
   const auto step = [&] {
-    edges_.build(atoms, trouble_);
+    edges_.begin(atoms, trouble_);
+    if (!places_by_cuda()) edges_.place();
     forward(halo);
     backward(halo);
     add_forces(atoms, results);
@@ -324,8 +337,9 @@ bool MessagePassing<Real, Sum, Space>::replay([[maybe_unused]] const DeviceAtoms
     if (halo || !cuda_ || exact_ || !edges_.has_room() || rows == 0) return false;
     const DeviceNeighbourList &list = edges_.list();
     return graph_.run(Space().cuda_stream(),
-                      {rows, atoms.positions, atoms.types, list.count, list.neighbours,
-                       list.atom_stride, list.neighbour_stride, results.forces, workspace_bytes()},
+                      {atoms.local, rows, atoms.positions, atoms.types, list.count, list.neighbours,
+                       list.atom_stride, list.neighbour_stride, results.forces, results.add_forces,
+                       workspace_bytes()},
                       step);
   }
 #endif

@@ -57,7 +57,8 @@ class MessagePassing : public DeviceNetwork {
   void message(int l, Range range);
   /// Adjoint: sender_bar of the range from features_bar, and gradients of the edges.
   void message_adjoint(int l, Range range);
-  /// First layer's sums of the radial functions of the range: [4][stride], see element_sums.
+  /// First layer's sums of the radial functions of the range: [4][stride], see element_sums. The
+  /// first to ask for the range's edges and the elements of its rows, which it may place.
   void sum_by_element(Range range, int stride, Real *sums);
   /// Adjoint: gradients of the edges.
   void sum_by_element_adjoint(Range range, int stride, const Real *sums_bar);
@@ -92,7 +93,7 @@ class MessagePassing : public DeviceNetwork {
   bool replay(const DeviceAtoms &atoms, const DeviceHalo *halo, const DeviceResults &results,
               const Step &step);
   void add_forces(const DeviceAtoms &atoms, DeviceResults &results);
-  void sum_row_forces(const ReverseTest<Real> &is_reverse, double scale, double *forces);
+  void sum_row_forces(const ReverseTest<Real> &is_reverse, const ForceRows &forces);
   void add_results(DeviceResults &results);
   /// Number of edges of a range, if filters are exact.
   int edges_of(Range range) const {
@@ -102,6 +103,8 @@ class MessagePassing : public DeviceNetwork {
   AtomEnergy energies() const;
   /// Whether kernels written for CUDA take the first layer's sums and their adjoint.
   bool sums_by_cuda() const;
+  /// Whether the first layer's sums place the edges, too: of few centres.
+  bool places_by_cuda() const;
   /// Filters of layer l, exact rows evaluated for the range.
   template <class Visit>
   void with_filters(int l, Range range, const Visit &visit);

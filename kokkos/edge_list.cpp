@@ -4,36 +4,6 @@
 
 namespace mlff::device {
 
-/// What a kernel needs to visit the neighbours of a row.
-struct Candidates {
-  const double *positions;
-  const int *atom_of_row, *row_of_atom;
-  DeviceNeighbourList list;
-  double limit2;
-
-  struct Pair {
-    int neighbour;  ///< its row, or -1: not an edge
-    double d[3], r2;
-  };
-
-  KOKKOS_FORCEINLINE_FUNCTION int count(int row) const { return list.count[atom_of_row[row]]; }
-  /// The k-th candidate of a row.
-  KOKKOS_FORCEINLINE_FUNCTION Pair measure(int row, int k) const {
-    const std::size_t i = atom_of_row[row];
-    const std::size_t j =
-        list.neighbours[i * list.atom_stride + k * list.neighbour_stride] & list.mask;
-    Pair pair;
-    pair.neighbour = row_of_atom[j];
-    pair.r2 = 0;
-    for (int c = 0; c < 3; ++c) {
-      pair.d[c] = positions[3 * j + c] - positions[3 * i + c];
-      pair.r2 += pair.d[c] * pair.d[c];
-    }
-    if (!(pair.r2 < limit2)) pair.neighbour = -1;
-    return pair;
-  }
-};
-
 namespace {
 
 /// Rows of a choice of atoms: row_of_atom[atom(k)] = first + number of those chosen before k.
@@ -84,14 +54,6 @@ void number_all(const DeviceAtoms &atoms, const DeviceNeighbourList &list, int *
       });
 }
 
-/// An atom's element, asked for in each step: some fixes change types and keep the list.
-struct ElementOfAtom {
-  const int *types, *element_of_type;
-  KOKKOS_FORCEINLINE_FUNCTION int operator()(int atom) const {
-    return element_of_type[types[atom]];
-  }
-};
-
 /// Elements of the rows of other processes' atoms.
 template <class Space>
 void set_ghost_elements(int local, int rows, const ElementOfAtom &element_of_atom,
@@ -115,10 +77,11 @@ template <class Space>
 void count_edges(int rows, const Candidates &candidates, int *begin) {
   for_rows<Space>(
       "mlff::count_edges", rows, KOKKOS_LAMBDA(const Team<Space> &lanes, int row) {
+        const int atom = candidates.atom_of_row[row];
         int edges = 0;
         Kokkos::parallel_reduce(
-            Kokkos::ThreadVectorRange(lanes, candidates.count(row)),
-            [&](int k, int &sum) { sum += candidates.measure(row, k).neighbour >= 0; }, edges);
+            Kokkos::ThreadVectorRange(lanes, candidates.list.count[atom]),
+            [&](int k, int &sum) { sum += candidates.measure(atom, k).neighbour >= 0; }, edges);
         Kokkos::single(Kokkos::PerThread(lanes), [&] { begin[row] = edges; });
       });
 }
@@ -135,45 +98,25 @@ void add_up(int rows, int *begin) {
       });
 }
 
-/// The edges of each row from begin[row] on, and where they end, and the row's element.
-template <class Real, class Space>
-void place_edges(int rows, const Candidates &candidates,
-                 const typename EdgeList<Real, Space>::Options &o, Trouble::Reporter report,
-                 const ElementOfAtom &element_of_atom, const int *begin, int *end, int *neighbour,
-                 int *interval, Edge<Real> *edge, int *element) {
-  const double length_scale = o.length_scale, softening = o.softening;
-  const double inverse_spacing = o.intervals > 0 ? 1.0 / o.spacing : 1.0;
-  const int last = o.intervals > 0 ? o.intervals - 1 : 0;
+/// The edges of each row, where they end, and the row's element.
+template <class Space, class Real>
+void place_edges(int rows, const EdgePlacement<Real> &placement) {
   for_rows<Space>(
       "mlff::place_edges", rows, KOKKOS_LAMBDA(const Team<Space> &lanes, int row) {
-        const int first = begin[row], atom = candidates.atom_of_row[row];
+        const Candidates &candidates = placement.candidates;
+        const int first = placement.begin[row], atom = candidates.atom_of_row[row];
         int edges = 0;
         Kokkos::parallel_scan(
-            Kokkos::ThreadVectorRange(lanes, candidates.count(row)),
+            Kokkos::ThreadVectorRange(lanes, candidates.list.count[atom]),
             [&](int k, int &before, bool final) {
-              const auto pair = candidates.measure(row, k);
+              const auto pair = candidates.measure(atom, k);
               if (pair.neighbour < 0) return;
-              if (final) {
-                if (!(pair.r2 > 0.0)) report(Trouble::SameSpot, atom);
-                const double r = Kokkos::sqrt(pair.r2) * length_scale;
-                const double scale = length_scale / (r + softening);
-                const double place = r * inverse_spacing;
-                const int cell = Kokkos::min(static_cast<int>(place), last), at = first + before;
-                neighbour[at] = pair.neighbour;
-                interval[at] = cell;
-                edge[at] = {
-                    {static_cast<Real>(pair.d[0] * scale), static_cast<Real>(pair.d[1] * scale),
-                     static_cast<Real>(pair.d[2] * scale)},
-                    static_cast<Real>(place - cell)};
-              }
+              if (final) placement.place(atom, pair, first + before);
               ++before;
             },
             edges);
         Kokkos::single(Kokkos::PerThread(lanes), [&] {
-          const double *x = candidates.positions + 3 * std::size_t(atom);
-          if (!Kokkos::isfinite(x[0] + x[1] + x[2])) report(Trouble::Position, atom);
-          end[row] = first + edges;
-          element[row] = element_of_atom(atom);
+          placement.finish(row, atom, first + edges, placement.element_of_atom(atom));
         });
       });
 }
@@ -223,13 +166,30 @@ Candidates EdgeList<Real, Space>::candidates(const DeviceAtoms &atoms) const {
 }
 
 template <class Real, class Space>
-void EdgeList<Real, Space>::build(const DeviceAtoms &atoms, const Trouble &trouble) {
-  const ElementOfAtom element_of_atom{atoms.types, atoms.element_of_type};
-  place_edges<Real, Space>(local_rows_, candidates(atoms), options_, trouble.reporter(),
-                           element_of_atom, begin_.data(), end_.data(), neighbour_.data(),
-                           interval_.data(), edge_.data(), element_.data());
+void EdgeList<Real, Space>::begin(const DeviceAtoms &atoms, const Trouble &trouble) {
+  const bool tables = options_.intervals > 0;
+  placement_ = {candidates(atoms),
+                {atoms.types, atoms.element_of_type},
+                atoms.local,
+                options_.length_scale,
+                options_.softening,
+                tables ? 1.0 / options_.spacing : 1.0,
+                tables ? options_.intervals - 1 : 0,
+                trouble.reporter(),
+                begin_.data(),
+                end_.data(),
+                neighbour_.data(),
+                interval_.data(),
+                edge_.data(),
+                element_.data()};
   if (rows_ > local_rows_)
-    set_ghost_elements<Space>(local_rows_, rows_, element_of_atom, atom_.data(), element_.data());
+    set_ghost_elements<Space>(local_rows_, rows_, placement_.element_of_atom, atom_.data(),
+                              element_.data());
+}
+
+template <class Real, class Space>
+void EdgeList<Real, Space>::place() const {
+  place_edges<Space>(local_rows_, placement_);
 }
 
 template <class Real, class Space>

@@ -4,13 +4,12 @@
 
 #include "device_array.h"
 #include "device_network.h"
+#include "edge_placement.h"
 #include "edges.h"
 #include "sorted_list.h"
 #include "trouble.h"
 
 namespace mlff::device {
-
-struct Candidates;
 
 /// Rows are numbered where atoms or neighbour lists change, edges are measured each step.
 template <class Real, class Space>
@@ -31,8 +30,12 @@ class EdgeList {
   /// Numbers rows and makes room for edges. It waits for the device where something changed; in
   /// each step only where rows are compact, or candidates too many to have room for all of them.
   void make_room(const DeviceAtoms &atoms, const DeviceNeighbourList &list);
-  /// Measures the edges, for which there is room, and looks up the elements.
-  void build(const DeviceAtoms &atoms, const Trouble &trouble);
+  /// Begins a step: says how its edges are to be placed, and looks up the elements of ghosts.
+  void begin(const DeviceAtoms &atoms, const Trouble &trouble);
+  /// Measures the edges, for which there is room, and looks up the centres' elements.
+  void place() const;
+  /// For kernels that do what place() does.
+  const EdgePlacement<Real> &placement() const { return placement_; }
 
   int local_rows() const { return local_rows_; }
   int rows() const { return rows_; }
@@ -68,6 +71,7 @@ class EdgeList {
   Array<int, Space> row_of_atom_{"mlff::row_of_atom"};
   SortedList<Space> sorted_;  ///< if atoms have tags
   DeviceNeighbourList list_;
+  EdgePlacement<Real> placement_{};  ///< of this step
   Array<int, Space> begin_{"mlff::edges::begin"}, end_{"mlff::edges::end"};
   Array<int, Space> neighbour_{"mlff::edges::neighbour"};
   Array<int, Space> interval_{"mlff::edges::interval"};

@@ -74,18 +74,34 @@ struct AtomEnergy {
   const double *atomic_energies;  ///< [element] E0
   const int *element;             ///< [row]
   double scale;
-  KOKKOS_FORCEINLINE_FUNCTION double operator()(int row) const {
-    return scale * (energies[row] + atomic_energies[element[row]]);
+  KOKKOS_FORCEINLINE_FUNCTION double operator()(int row) const { return of(row, element[row]); }
+  /// The same, where the row's element is known.
+  KOKKOS_FORCEINLINE_FUNCTION double of(int row, int element_of_row) const {
+    return scale * (energies[row] + atomic_energies[element_of_row]);
   }
 };
 
-/// forces [atom] += scale (sum over an atom's edges of dE/d(vector), minus that of their reverse
+/// Where atoms' forces go, in the caller's unit.
+struct ForceRows {
+  double *rows;  ///< [atom, 3], or null
+  bool add;      ///< to what is there
+  double scale;
+
+  template <class Sum>
+  KOKKOS_FORCEINLINE_FUNCTION void put(int atom, const Sum *force) const {
+    if (!rows) return;
+    double *to = rows + 3 * std::size_t(atom);
+    for (int c = 0; c < 3; ++c) to[c] = (add ? to[c] : 0.0) + scale * force[c];
+  }
+};
+
+/// forces [atom]: scale (sum over an atom's edges of dE/d(vector), minus that of their reverse
 /// edges; those from other processes' atoms come later). Reports an energy or force that is not a
 /// number.
 template <class Sum, class Space, class Real>
 static void sum_forces(const ReverseTest<Real> &is_reverse, const EdgeGradient<Real> *gradient,
-                       const int *atom_of_row, const AtomEnergy &energy, double scale,
-                       Trouble::Reporter report, double *forces) {
+                       const int *atom_of_row, const AtomEnergy &energy, Trouble::Reporter report,
+                       const ForceRows &forces) {
   // The lanes of a row look for one edge's reverse together, each in its part of the neighbour's
   // edges; nothing is summed over the lanes before the end.
   constexpr int kLanes = RowPolicy<Space>::kLanes;
@@ -111,8 +127,7 @@ static void sum_forces(const ReverseTest<Real> &is_reverse, const EdgeGradient<R
           const Sum total = force.x[0] + force.x[1] + force.x[2];
           if (!Kokkos::isfinite(energy(row)) || !Kokkos::isfinite(total))
             report(Trouble::Result, atom);
-          if (forces)
-            for (int c = 0; c < 3; ++c) forces[3 * std::size_t(atom) + c] += scale * force.x[c];
+          forces.put(atom, force.x);
         });
       });
 }

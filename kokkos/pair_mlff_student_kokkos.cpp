@@ -10,6 +10,7 @@
 #include "error.h"
 #include "force.h"
 #include "instantiate.h"
+#include "modify.h"
 #include "neigh_request.h"
 #include "neighbor.h"
 #include "owners.h"
@@ -121,7 +122,17 @@ void PairMlffStudentKokkos<DeviceType>::init_style() {
   auto *request = neighbor->find_request(this);
   request->set_kokkos_host(!on_device);
   request->set_kokkos_device(on_device);
+  fuse_force_clear_flag = on_device && sets_all_forces();
   last_step_ = -1;
+}
+
+// Whether all forces that LAMMPS reads are this style's, if it is the first to give any: then
+// LAMMPS need not set them to zero before.
+template <class DeviceType>
+bool PairMlffStudentKokkos<DeviceType>::sets_all_forces() const {
+  using Forces = std::decay_t<decltype(atom_kokkos_->k_f.template view<DeviceType>())>;
+  return is_rows_of_doubles<Forces> && comm->nprocs == 1 && !force->newton && force->pair == this &&
+         has_every_type_;
 }
 
 // LAMMPS's buffers on the host, and their mirrors on the device, are as large as the largest row;
@@ -247,6 +258,9 @@ void PairMlffStudentKokkos<DeviceType>::evaluate(const DeviceAtoms &atoms, Devic
   if constexpr (is_rows_of_doubles<View>) {
     in_place = !several;
     if (in_place) results.forces = f.data();
+    // Only where VerletKokkos asks for no more than that may they be other than zero.
+    const bool in_run = update->whichflag == 1;
+    results.add_forces = !(fuse_force_clear_flag && in_run && modify->n_pre_force == 0);
   }
   if (!in_place) {
     set_to_zero(own_forces_, 3 * total);

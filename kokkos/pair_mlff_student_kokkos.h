@@ -48,6 +48,7 @@ class PairMlffStudentKokkos : public PairMlffStudent, public LAMMPS_NS::KokkosBa
   using Array = device::Array<T, DeviceType>;
   using List = LAMMPS_NS::NeighListKokkos<DeviceType>;
 
+  bool sets_all_forces() const;
   void find_owners();
   void copy_tags();
   bool chosen_atoms_changed(bool new_atoms);

@@ -23,13 +23,15 @@ __device__ inline int blocks_of_cluster() {
 __device__ inline void make_barrier(unsigned barrier) {
   asm volatile("mbarrier.init.shared.b64 [%0], 1;" ::"r"(barrier) : "memory");
 }
-/// Barriers that all blocks made before are known to all of them behind.
-__device__ inline void meet_cluster() {
+/// Barriers that all blocks made before they arrived are known to all that have met.
+__device__ inline void arrive_in_cluster() {
   asm volatile(
       "fence.mbarrier_init.release.cluster;"
-      "barrier.cluster.arrive.relaxed.aligned;"
-      "barrier.cluster.wait.acquire.aligned;" ::
+      "barrier.cluster.arrive.relaxed.aligned;" ::
           : "memory");
+}
+__device__ inline void meet_cluster() {
+  asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
 /// What another block has at the address at which this one has something.
 __device__ inline unsigned address_in_block(unsigned address, int block) {
@@ -64,6 +66,7 @@ __device__ inline void wait_for(unsigned barrier, int parity) {
 __device__ inline int block_of_cluster() { return 0; }
 __device__ inline int blocks_of_cluster() { return 1; }
 __device__ inline void make_barrier(unsigned) {}
+__device__ inline void arrive_in_cluster() {}
 __device__ inline void meet_cluster() {}
 __device__ inline unsigned address_in_block(unsigned address, int) { return address; }
 __device__ inline void send(unsigned, const Channels &, unsigned) {}
@@ -92,6 +95,7 @@ struct Cluster {
   unsigned barriers;
   int block = block_of_cluster(), blocks = blocks_of_cluster();
   mutable int awaited = 0, more = 0;
+  mutable bool met = false;
 
   static constexpr int bytes() { return kPartialSums * sizeof(float) + 32; }
 
@@ -100,11 +104,17 @@ struct Cluster {
     if (threadIdx.x == 0)
       for (int i = 0; i < 2; ++i) make_barrier(barriers + 8 * i);
     __syncwarp();
-    meet_cluster();
+    arrive_in_cluster();
+  }
+  /// Before anything is sent; other blocks may not have begun.
+  __device__ void meet() const {
+    if (!met) meet_cluster();
+    met = true;
   }
   static __device__ int tile() { return blockIdx.x / blocks_of_cluster(); }
   static __device__ int tiles() { return gridDim.x / blocks_of_cluster(); }
-  __device__ int warp() const { return thread_index() / 32 * blocks + block; }
+  /// The last warps first, which have the least to do.
+  __device__ int warp() const { return (kWarps<16> - 1 - thread_index() / 32) * blocks + block; }
   __device__ int warps() const { return kWarps<16> * blocks; }
   __device__ void wait() const {}
   __device__ void also(int columns) const { more = columns; }
@@ -136,14 +146,26 @@ struct Cluster {
   __device__ void each_four_of_strip(int strip, Body body) const {
     if (const int i = thread_index(); i < 4 * atoms) body(i / 4, 16 * strip + i % 4 * 4, i);
   }
+  /// What the thread will need for its four columns of a strip.
+  template <class Read>
+  __device__ auto read_ahead(int strip, Read read) const {
+    decltype(read(0, 0)) ahead = {};
+    each_four_of_strip(strip, [&](int row, int column, int) { ahead = read(row, column); });
+    return ahead;
+  }
 };
 
-template <class Body>
-__device__ inline void each_four(const Cluster &cluster, int columns, Body body) {
-  if (cluster.block >= columns / 16) cluster.make_nothing();
+template <class Read, class Body>
+__device__ inline void each_four(const Cluster &cluster, int columns, Read read, Body body) {
+  const int strips = columns / 16;
+  auto ahead = cluster.read_ahead(min(cluster.block, strips - 1), read);
+  cluster.meet();
+  if (cluster.block >= strips) cluster.make_nothing();
 #pragma unroll 1
-  for (int strip = cluster.block; strip < columns / 16; strip += cluster.blocks)
-    cluster.each_four_of_strip(strip, [&](int row, int column, int) { body(row, column); });
+  for (int strip = cluster.block; strip < strips; strip += cluster.blocks) {
+    if (strip != cluster.block) ahead = cluster.read_ahead(strip, read);
+    cluster.each_four_of_strip(strip, [&](int row, int column, int) { body(row, column, ahead); });
+  }
 }
 
 __device__ inline void put(const Cluster &cluster, const Operand &x, int row, int column,
@@ -263,22 +285,26 @@ struct PartOfInputs {
 };
 
 /// As for a block, but x is kept. `Tiles` is 1. makes_operand: finish puts the next operand.
-template <int Axes, int Tiles, int Blocks, class Finish>
+template <int Axes, int Tiles, int Blocks, class Read, class Finish>
 __device__ inline void product(const Cluster &cluster, const SplitLayer &layer, int channels,
-                               const Operand &x, Finish finish, bool makes_operand = true) {
+                               const Operand &x, Read read, Finish finish,
+                               bool makes_operand = true) {
   using Part = PartOfInputs<Axes, Blocks>;
   static_assert(Tiles == 1 && Axes * Blocks <= Cluster::kMostParts);
   const int steps = x.width / 16, strips = channels / 16, parts = min(steps, Part::kStride);
   const auto sums = [&](int part, int axis, int block) {
     return cluster.partial_sums + ((part * Axes + axis) * Blocks + block) * 256;
   };
-  Part part(layer, min(cluster.block, strips - 1), strips, steps);
+  const int first = min(cluster.block, strips - 1);
+  Part part(layer, first, strips, steps);
+  auto ahead = cluster.read_ahead(first, read);
   cluster.await(x, Axes);
   if (makes_operand && cluster.block >= strips) cluster.make_nothing();
 #pragma unroll 1
   for (int strip = cluster.block; strip < strips; strip += cluster.blocks) {
     if (strip != cluster.block) {
       part = Part(layer, strip, strips, steps);
+      ahead = cluster.read_ahead(strip, read);
       __syncthreads();
     }
     part.compute(x);
@@ -300,7 +326,7 @@ __device__ inline void product(const Cluster &cluster, const SplitLayer &layer, 
         Channels &sum = y[n / Blocks][n % Blocks];
         sum = sum * layer.inverse_scale + part.bias[n % Blocks];
       }
-      finish(row, channel, y);
+      finish(row, channel, y, ahead);
     });
   }
 }

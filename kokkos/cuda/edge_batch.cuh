@@ -1,5 +1,5 @@
 // A few edges of a centre as all lanes of its warp need them: each lane prepares one edge and
-// leaves it in shared memory.
+// leaves it in shared memory. Or one edge, which its lanes prepare for themselves.
 #pragma once
 
 #include "device_data.h"
@@ -52,6 +52,42 @@ struct EdgeBatch : EdgeWeights<kEdges> {
   }
   __device__ __forceinline__ int neighbour(int k) const {
     return __float_as_int(slopes_neighbour[k].w);
+  }
+  __device__ __forceinline__ float4 weights_of(int k) const { return this->weights[k]; }
+  __device__ __forceinline__ float4 u_of(int k) const { return this->u_row[k]; }
+  __device__ __forceinline__ float4 slopes_of(int k) const { return slopes_neighbour[k]; }
+};
+
+/// A batch of one edge, in registers. All its lanes evaluate the weights, not before they are used:
+/// what is gathered for the edge can be asked for first.
+struct SingleEdge {
+  float4 edge = {};
+  int interval = 0, neighbour_row = 0;
+  bool real;
+  int row_stride;
+  float inverse_spacing;
+
+  /// Edge e; a copy of edge `first` that weighs nothing, if e is none of those from there to `end`;
+  /// nothing, if there are none.
+  __device__ __forceinline__ SingleEdge(const device::Edges<float> &edges, int e, int first,
+                                        int end, int row_stride, float inverse_spacing)
+      : real(e < end), row_stride(row_stride), inverse_spacing(inverse_spacing) {
+    if (first >= end) return;
+    if (!real) e = first;
+    neighbour_row = __ldg(edges.neighbour + e);
+    interval = __ldg(edges.interval + e);
+    edge = load_edge(edges, e);
+  }
+  __device__ __forceinline__ int row(int) const { return interval * row_stride; }
+  __device__ __forceinline__ int neighbour(int) const { return neighbour_row; }
+  __device__ __forceinline__ float4 weights_of(int) const {
+    const float4 w = spline_weights(edge.w);
+    const float factor = real ? 1.0f : 0.0f;
+    return {factor * w.x, factor * w.y, factor * w.z, factor * w.w};
+  }
+  __device__ __forceinline__ float4 u_of(int) const { return edge; }
+  __device__ __forceinline__ float3 slopes_of(int) const {
+    return spline_slopes(edge.w, inverse_spacing);
   }
 };
 

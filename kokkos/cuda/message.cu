@@ -1,6 +1,8 @@
 // Channels are cut into slices whose part of the filter table fits in the shared memory of a
 // multiprocessor. A block holds one slice, and its warps take centres until none is left. A lane
 // has four channels, so that a narrow slice leaves room for several edges side by side in a warp.
+// Where all centres can have a block at the same time, latency is all that counts: each has one,
+// which works on many of its edges at once and reads the table through the caches.
 #include "message.h"
 
 #include <cuda_pipeline.h>
@@ -29,19 +31,31 @@ struct Step {
   SplineTable<float> table;
 };
 
-/// How a kernel is laid out. shared: the slice of the table lies in shared memory.
-template <int width, bool shared, int threads, int edges, int unroll, int shift>
-struct Layout {
-  static constexpr bool kShared = shared;
+/// How the lanes of a warp share a slice of the channels, and edges.
+template <int width, int unroll>
+struct Lanes {
   static constexpr int kWidth = width;              ///< channels of a slice
   static constexpr int kLanes = width / 4;          ///< that an edge takes
   static constexpr int kGroups = kWarp / kLanes;    ///< edges side by side
   static constexpr int kUnroll = unroll;            ///< edges of a lane that are in flight
   static constexpr int kStride = kGroups * unroll;  ///< edges of a warp that are in flight
+
+  __device__ static int slice() { return blockIdx.y; }
+  /// Lanes of a group have the same edge.
+  __device__ static int group() { return lane_of_thread() / kLanes; }
+  /// The first of the lane's four.
+  __device__ static int channel() { return slice() * width + lane_of_thread() % kLanes * 4; }
+};
+
+/// How a kernel is laid out whose warps have a centre each. shared: the slice of the table lies in
+/// shared memory.
+template <int width, bool shared, int threads, int edges, int unroll, int shift>
+struct Layout : Lanes<width, unroll> {
+  static constexpr bool kShared = shared;
   static constexpr int kThreads = threads;
   static constexpr int kShift = shift;  ///< centres of a chunk, as a power of two
   static constexpr int kBatch = edges;  ///< that are prepared together
-  static_assert(edges % kStride == 0, "batches are worked off in full strides");
+  static_assert(edges % Layout::kStride == 0, "batches are worked off in full strides");
 
   /// Shared memory but for the table's slice, which follows it.
   struct Shared {
@@ -51,6 +65,16 @@ struct Layout {
   static int shared_bytes(const SplineTable<float> &table) {
     return sizeof(Shared) + (shared ? (table.intervals + 3) * 3 * width * sizeof(float) : 0);
   }
+};
+
+/// How a kernel is laid out whose blocks have a centre each: a group has an edge at a time.
+template <int width>
+struct CentreLayout : Lanes<width, 1> {
+  static constexpr bool kShared = false;
+  static constexpr int kEdges = 12;  ///< of a block that are in flight
+  static constexpr int kThreads = kEdges * CentreLayout::kLanes;
+  /// Of a multiprocessor. Leaves registers to ask for all of an edge's data at the same time.
+  static constexpr int kBlocks = 384 / kThreads;
 };
 
 /// A block's slice of the table, as one lane sees it.
@@ -120,16 +144,9 @@ struct Worker {
   __device__ Worker(const Step &step, void *memory)
       : step(step),
         shared(*static_cast<typename Layout::Shared *>(memory)),
-        filter(step.table, step.C, slice(), reinterpret_cast<float4 *>(&shared + 1)),
+        filter(step.table, step.C, Layout::slice(), reinterpret_cast<float4 *>(&shared + 1)),
         centres(step.shares, blockIdx.x, &shared.counter) {
     __syncthreads();
-  }
-  __device__ static int slice() { return blockIdx.y; }
-  /// Lanes of a group have the same edge.
-  __device__ static int group() { return lane_of_thread() / Layout::kLanes; }
-  /// The first of the lane's four.
-  __device__ static int channel() {
-    return slice() * Layout::kWidth + lane_of_thread() % Layout::kLanes * 4;
   }
 
   /// The next centre. To be asked for one ahead, since the answer takes a while.
@@ -151,7 +168,7 @@ struct Worker {
       const int count = min(Layout::kBatch, end - begin);
       batch.fill(step.edges, begin, count, filter.row_stride(), step.table.inverse_spacing);
       for (int k = 0; k < count; k += Layout::kStride)
-        visit(batch, k + group(), begin + k + group(), end);
+        visit(batch, k + Layout::group(), begin + k + Layout::group(), end);
     }
   }
 };
@@ -166,39 +183,113 @@ __device__ __forceinline__ Features<Channels> gather_features(const float *h, in
   return {gather(h), {gather(h + C), gather(h + 2 * C), gather(h + 3 * C)}};
 }
 
+/// Calls visit(batch, k, e, end) as Worker::visit_edges does, for the edges of the block's centre.
+/// The next edge is asked for one ahead.
+template <class Layout, class Visit>
+__device__ __forceinline__ void visit_edges_of_block(const Step &step, int centre, int row_stride,
+                                                     const Visit &visit) {
+  const int begin = __ldg(step.edges.begin + centre), end = __ldg(step.edges.end + centre);
+  const auto edge_of_group = [&](int first) {
+    return SingleEdge(step.edges, first + Layout::group(), first, end, row_stride,
+                      step.table.inverse_spacing);
+  };
+  int first = begin + warp_of_thread() * Layout::kGroups;
+  SingleEdge edge = edge_of_group(first);
+  for (; first < end; first += Layout::kEdges) {
+    const SingleEdge next = edge_of_group(first + Layout::kEdges);
+    visit(edge, 0, first + Layout::group(), end);
+    edge = next;
+  }
+}
+
+/// Adds up what the groups of a block have of its centre's rows of channels, in the groups' order.
+template <class Layout, int kRows>
+class GroupSums {
+ public:
+  __device__ __forceinline__ void put(int row, const Channels &a) {
+    store(parts_[threadIdx.x / Layout::kLanes][row] + lane(), a);
+  }
+  /// Of the thread's sum. There are more threads than rows need.
+  __device__ __forceinline__ static int row() { return threadIdx.x / Layout::kLanes; }
+  __device__ __forceinline__ static bool has_row() { return row() < kRows; }
+  /// To be called after __syncthreads().
+  __device__ __forceinline__ Channels sum() const {
+    Channels total = {};
+#pragma unroll
+    for (const auto &part : parts_) total += load(part[row()] + lane());
+    return total;
+  }
+
+ private:
+  __device__ __forceinline__ static int lane() { return threadIdx.x % Layout::kLanes * 4; }
+
+  alignas(16) float parts_[Layout::kEdges][kRows][Layout::kWidth];
+};
+
+/// Sums the messages of a centre's edges.
+template <class Layout>
+struct MessageVisit {
+  const FilterSlice<Layout> &filter;
+  const float *senders;  ///< from the lane's channel on
+  int C;
+  Features<Channels> &sum;
+
+  template <class Batch>
+  __device__ __forceinline__ void operator()(const Batch &batch, int k, int, int) const {
+    Sender<Channels> x[Layout::kUnroll];
+#pragma unroll
+    for (int s = 0; s < Layout::kUnroll; ++s)
+      x[s] = gather_sender(row_of(senders, batch.neighbour(k + s * Layout::kGroups), 5 * C), C);
+#pragma unroll
+    for (int s = 0; s < Layout::kUnroll; ++s) {
+      const int at = k + s * Layout::kGroups;
+      const float4 edge = batch.u_of(at);
+      const float u[3] = {edge.x, edge.y, edge.z};
+      mlff::message(filter.value(batch.row(at), batch.weights_of(at)), u, x[s], sum);
+    }
+  }
+};
+
 template <class Layout>
 __global__ void __launch_bounds__(Layout::kThreads, 1)
     message_kernel(const Step step, const float *senders, const float *state, float *features) {
   extern __shared__ float4 memory[];
   const Worker<Layout> worker(step, memory);
   const int C = step.C;
-  senders += worker.channel();
+  senders += Layout::channel();
   for (Centre centre = worker.next(), next; centre.i >= 0; centre = next) {
     next = worker.next();
     const int row = step.range.begin + centre.i;
     Features<Channels> sum = {};
-    if (worker.group() == 0) sum = load_features(row_of(state, row, 4 * C) + worker.channel(), C);
-    worker.visit_edges(centre, [&](const auto &batch, int k, int, int) {
-      Sender<Channels> x[Layout::kUnroll];
-#pragma unroll
-      for (int s = 0; s < Layout::kUnroll; ++s)
-        x[s] = gather_sender(row_of(senders, batch.neighbour(k + s * Layout::kGroups), 5 * C), C);
-#pragma unroll
-      for (int s = 0; s < Layout::kUnroll; ++s) {
-        const int at = k + s * Layout::kGroups;
-        const float4 edge = batch.u_row[at];
-        const float u[3] = {edge.x, edge.y, edge.z};
-        mlff::message(worker.filter.value(batch.row(at), batch.weights[at]), u, x[s], sum);
-      }
-    });
+    if (Layout::group() == 0) sum = load_features(row_of(state, row, 4 * C) + Layout::channel(), C);
+    worker.visit_edges(centre, MessageVisit<Layout>{worker.filter, senders, C, sum});
     sum_groups<Layout::kLanes>(sum.s);
     for (int c = 0; c < 3; ++c) sum_groups<Layout::kLanes>(sum.v[c]);
-    if (worker.group() == 0) {
-      float *to = row_of(features, centre.i, 4 * C) + worker.channel();
+    if (Layout::group() == 0) {
+      float *to = row_of(features, centre.i, 4 * C) + Layout::channel();
       store(to, sum.s);
       for (int c = 0; c < 3; ++c) store(to + (1 + c) * C, sum.v[c]);
     }
   }
+}
+
+/// message_kernel for a CentreLayout.
+template <class Layout>
+__global__ void __launch_bounds__(Layout::kThreads, Layout::kBlocks)
+    message_centre_kernel(const Step step, const float *senders, const float *state,
+                          float *features) {
+  __shared__ GroupSums<Layout, 4> sums;
+  const FilterSlice<Layout> filter(step.table, step.C, Layout::slice(), nullptr);
+  const int C = step.C, i = blockIdx.x, centre = step.range.begin + i;
+  const int at = sums.row() * C + Layout::channel();
+  const Channels before = sums.has_row() ? load(row_of(state, centre, 4 * C) + at) : Channels{};
+  Features<Channels> sum = {};
+  visit_edges_of_block<Layout>(step, centre, filter.row_stride(),
+                               MessageVisit<Layout>{filter, senders + Layout::channel(), C, sum});
+  sums.put(0, sum.s);
+  for (int c = 0; c < 3; ++c) sums.put(1 + c, sum.v[c]);
+  __syncthreads();
+  if (sums.has_row()) store(row_of(features, i, 4 * C) + at, before + sums.sum());
 }
 
 /// The adjoint of edge k of a batch: adds to the sender's and sets what the lane's channels
@@ -208,29 +299,72 @@ __device__ __forceinline__ void edge_adjoint(const FilterSlice<Layout> &filter, 
                                              int k, const Sender<Channels> &x,
                                              const Features<Channels> &h, Sender<Channels> &x_bar,
                                              float *parts) {
-  const float4 edge = batch.u_row[k], slope = batch.slopes_neighbour[k];
+  const float4 edge = batch.u_of(k);
+  const auto slope = batch.slopes_of(k);
   // The message went to the neighbour, from where this atom is seen along -u.
   const float u[3] = {-edge.x, -edge.y, -edge.z};
   float H[3] = {}, u_bar[3] = {};
   const Filter<Channels> w =
-      filter.value(batch.row(k), batch.weights[k], filter_adjoint(u, x, h), H);
+      filter.value(batch.row(k), batch.weights_of(k), filter_adjoint(u, x, h), H);
   message_adjoint(w, u, x, h, x_bar, u_bar);
   for (int c = 0; c < 3; ++c) parts[c] = -u_bar[c];
   parts[3] = slope.x * H[0] + slope.y * H[1] + slope.z * H[2];
 }
 
-/// Sums the parts of kUnroll edges' gradients over the slice's channels and writes them, a part a
-/// lane.
+/// The one part of the gradients of kUnroll edges, e and its followers, that a lane writes.
 template <class Layout>
-__device__ __forceinline__ void write_gradients(float (&parts)[4 * Layout::kUnroll], int e, int end,
-                                                EdgeGradient<float> *gradient, bool add) {
-  const float total = sum_within_group<Layout::kLanes>(parts);
-  const int part = lane_of_thread() % Layout::kLanes;
-  const int edge = e + part / 4 * Layout::kGroups;
-  if (part >= 4 * Layout::kUnroll || edge >= end) return;
-  float *to = reinterpret_cast<float *>(gradient + edge) + part % 4;
-  *to = add ? *to + total : total;
-}
+struct GradientPart {
+  int part, edge;
+
+  __device__ __forceinline__ explicit GradientPart(int e)
+      : part(lane_of_thread() % Layout::kLanes), edge(e + part / 4 * Layout::kGroups) {}
+  __device__ __forceinline__ bool exists(int end) const {
+    return part < 4 * Layout::kUnroll && edge < end;
+  }
+  __device__ __forceinline__ float *in(EdgeGradient<float> *gradient) const {
+    return reinterpret_cast<float *>(gradient + edge) + part % 4;
+  }
+};
+
+/// Sums the sender's adjoints of a centre's edges, and writes the edges' gradients. early: asks for
+/// what they are added to before all else, where nothing else hides how long that takes.
+template <class Layout, bool early>
+struct AdjointVisit {
+  const FilterSlice<Layout> &filter;
+  const float *features_bar;  ///< from the lane's channel on
+  int C;
+  EdgeGradient<float> *gradient;  ///< of the slice
+  bool add;
+  const Sender<Channels> &x;
+  Sender<Channels> &x_bar;
+
+  template <class Batch>
+  __device__ __forceinline__ void operator()(const Batch &batch, int k, int e, int end) const {
+    float before = 0;
+    if (early && add && GradientPart<Layout>(e).exists(end))
+      before = *GradientPart<Layout>(e).in(gradient);
+    Features<Channels> h[Layout::kUnroll];
+#pragma unroll
+    for (int s = 0; s < Layout::kUnroll; ++s)
+      h[s] =
+          gather_features(row_of(features_bar, batch.neighbour(k + s * Layout::kGroups), 4 * C), C);
+    // A filter from differences is not zero where the weights are: the adjoint has to be.
+    if (e - Layout::group() + Layout::kStride > end) {
+#pragma unroll
+      for (int s = 0; s < Layout::kUnroll; ++s)
+        if (e + s * Layout::kGroups >= end) h[s] = {};
+    }
+    float parts[4 * Layout::kUnroll];
+#pragma unroll
+    for (int s = 0; s < Layout::kUnroll; ++s)
+      edge_adjoint(filter, batch, k + s * Layout::kGroups, x, h[s], x_bar, parts + 4 * s);
+    const float total = sum_within_group<Layout::kLanes>(parts);
+    const GradientPart<Layout> of_lane(e);
+    if (!of_lane.exists(end)) return;
+    float *to = of_lane.in(gradient);
+    *to = add ? (early ? before : *to) + total : total;
+  }
+};
 
 template <class Layout>
 __global__ void __launch_bounds__(Layout::kThreads, 1)
@@ -240,40 +374,48 @@ __global__ void __launch_bounds__(Layout::kThreads, 1)
   extern __shared__ float4 memory[];
   const Worker<Layout> worker(step, memory);
   const int C = step.C;
-  features_bar += worker.channel();
+  features_bar += Layout::channel();
   for (Centre centre = worker.next(), next; centre.i >= 0; centre = next) {
     next = worker.next();
     const int row = step.range.begin + centre.i;
-    const Sender<Channels> x = gather_sender(row_of(senders, row, 5 * C) + worker.channel(), C);
+    const Sender<Channels> x = gather_sender(row_of(senders, row, 5 * C) + Layout::channel(), C);
     Sender<Channels> x_bar = {};
-    worker.visit_edges(centre, [&](const auto &batch, int k, int e, int end) {
-      Features<Channels> h[Layout::kUnroll];
-#pragma unroll
-      for (int s = 0; s < Layout::kUnroll; ++s)
-        h[s] = gather_features(
-            row_of(features_bar, batch.neighbour(k + s * Layout::kGroups), 4 * C), C);
-      // A filter from differences is not zero where the weights are: the adjoint has to be.
-      if (e - worker.group() + Layout::kStride > end) {
-#pragma unroll
-        for (int s = 0; s < Layout::kUnroll; ++s)
-          if (e + s * Layout::kGroups >= end) h[s] = {};
-      }
-      float parts[4 * Layout::kUnroll];
-#pragma unroll
-      for (int s = 0; s < Layout::kUnroll; ++s)
-        edge_adjoint(worker.filter, batch, k + s * Layout::kGroups, x, h[s], x_bar, parts + 4 * s);
-      write_gradients<Layout>(parts, e, end, gradient + worker.slice() * stride, add);
-    });
+    worker.visit_edges(
+        centre, AdjointVisit<Layout, false>{worker.filter, features_bar, C,
+                                            gradient + Layout::slice() * stride, add, x, x_bar});
     sum_groups<Layout::kLanes>(x_bar.a);
     sum_groups<Layout::kLanes>(x_bar.b);
     for (int c = 0; c < 3; ++c) sum_groups<Layout::kLanes>(x_bar.p[c]);
-    if (worker.group() == 0) {
-      float *to = row_of(sender_bar, centre.i, 5 * C) + worker.channel();
+    if (Layout::group() == 0) {
+      float *to = row_of(sender_bar, centre.i, 5 * C) + Layout::channel();
       store(to, x_bar.a);
       store(to + C, x_bar.b);
       for (int c = 0; c < 3; ++c) store(to + (2 + c) * C, x_bar.p[c]);
     }
   }
+}
+
+/// message_adjoint_kernel for a CentreLayout.
+template <class Layout>
+__global__ void __launch_bounds__(Layout::kThreads, Layout::kBlocks)
+    message_adjoint_centre_kernel(const Step step, const float *senders, const float *features_bar,
+                                  float *sender_bar, EdgeGradient<float> *gradient, size_t stride,
+                                  bool add) {
+  __shared__ GroupSums<Layout, 5> sums;
+  const FilterSlice<Layout> filter(step.table, step.C, Layout::slice(), nullptr);
+  const int C = step.C, i = blockIdx.x, centre = step.range.begin + i;
+  const Sender<Channels> x = gather_sender(row_of(senders, centre, 5 * C) + Layout::channel(), C);
+  Sender<Channels> x_bar = {};
+  visit_edges_of_block<Layout>(
+      step, centre, filter.row_stride(),
+      AdjointVisit<Layout, true>{filter, features_bar + Layout::channel(), C,
+                                 gradient + Layout::slice() * stride, add, x, x_bar});
+  sums.put(0, x_bar.a);
+  sums.put(1, x_bar.b);
+  for (int c = 0; c < 3; ++c) sums.put(2 + c, x_bar.p[c]);
+  __syncthreads();
+  if (sums.has_row())
+    store(row_of(sender_bar, i, 5 * C) + sums.row() * C + Layout::channel(), sums.sum());
 }
 
 /// Channels of a slice, and whether the slice's table fits in shared memory.
@@ -300,21 +442,26 @@ Slicing slicing(const SplineTable<float> &table, int C) {
   return {C % 128 == 0 ? 128 : C % 64 == 0 ? 64 : 32, false};
 }
 
+/// Calls launch(width) with it as a type.
+template <class Launch>
+void with_width(int width, const Launch &launch) {
+  if (width == 128) launch(std::integral_constant<int, 128>());
+  if (width == 64) launch(std::integral_constant<int, 64>());
+  if (width == 32) launch(std::integral_constant<int, 32>());
+}
+
 /// Calls launch(width, shared) with both as types. For few centres it is not worth while to copy
 /// the table.
 template <class Launch>
 void with_slicing(const Slicing &slicing, int C, int centres, const Launch &launch) {
   constexpr int kFew = 10;  // centres to a multiprocessor, where both take the same time
   const bool few = centres * (C / slicing.width) < kFew * multiprocessors().count;
-  const auto with_width = [&](auto width) {
+  with_width(slicing.width, [&](auto width) {
     if (slicing.shared && !few)
       launch(width, std::true_type());
     else
       launch(width, std::false_type());
-  };
-  if (slicing.width == 128) with_width(std::integral_constant<int, 128>());
-  if (slicing.width == 64) with_width(std::integral_constant<int, 64>());
-  if (slicing.width == 32) with_width(std::integral_constant<int, 32>());
+  });
 }
 
 template <class Layout, auto kernel, class... Arguments>
@@ -328,6 +475,19 @@ void launch(Stream stream, Step step, Arguments... arguments) {
   check(cudaGetLastError());
 }
 
+/// Whether all centres can have a block each at the same time.
+template <class Layout>
+bool blocks_suffice(int centres, int C) {
+  return centres * (C / Layout::kWidth) <= Layout::kBlocks * multiprocessors().count;
+}
+
+template <class Layout, auto kernel, class... Arguments>
+void launch_centres(Stream stream, const Step &step, Arguments... arguments) {
+  kernel<<<dim3(step.range.size, step.C / Layout::kWidth), Layout::kThreads, 0, stream>>>(
+      step, arguments...);
+  check(cudaGetLastError());
+}
+
 }  // namespace
 
 int message_slices(const SplineTable<float> &table, int C) { return C / slicing(table, C).width; }
@@ -336,10 +496,14 @@ void message(Stream stream, const Edges<float> &edges, Range range, int C,
              const SplineTable<float> &table, const float *senders, const float *state,
              float *features) {
   if (range.size == 0) return;
+  const Step step = {edges, range, {}, C, table};
+  using Centred = CentreLayout<32>;  // narrow, so that more multiprocessors read
+  if (blocks_suffice<Centred>(range.size, C))
+    return launch_centres<Centred, message_centre_kernel<Centred>>(stream, step, senders, state,
+                                                                   features);
   with_slicing(slicing(table, C), C, range.size, [&](auto width, auto shared) {
     using Layout = MessageLayout<width, shared>;
-    launch<Layout, message_kernel<Layout>>(stream, {edges, range, {}, C, table}, senders, state,
-                                           features);
+    launch<Layout, message_kernel<Layout>>(stream, step, senders, state, features);
   });
 }
 
@@ -348,11 +512,20 @@ void message_adjoint(Stream stream, const Edges<float> &edges, Range range, int 
                      const float *features_bar, float *sender_bar, EdgeGradient<float> *gradient,
                      std::size_t gradient_stride, bool add) {
   if (range.size == 0) return;
-  with_slicing(slicing(table, C), C, range.size, [&](auto width, auto shared) {
+  const Step step = {edges, range, {}, C, table};
+  const auto with_layout = [&](auto width, auto shared) {
     using Layout = AdjointLayout<width, shared>;
-    launch<Layout, message_adjoint_kernel<Layout>>(stream, {edges, range, {}, C, table}, senders,
-                                                   features_bar, sender_bar, gradient,
-                                                   gradient_stride, add);
+    launch<Layout, message_adjoint_kernel<Layout>>(stream, step, senders, features_bar, sender_bar,
+                                                   gradient, gradient_stride, add);
+  };
+  const Slicing slices = slicing(table, C);  // of the gradients, too
+  with_width(slices.width, [&](auto width) {
+    using Centred = CentreLayout<width>;
+    if (blocks_suffice<Centred>(range.size, C))
+      launch_centres<Centred, message_adjoint_centre_kernel<Centred>>(
+          stream, step, senders, features_bar, sender_bar, gradient, gradient_stride, add);
+    else
+      with_slicing(slices, C, range.size, with_layout);
   });
 }
 

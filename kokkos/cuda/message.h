@@ -8,6 +8,11 @@
 
 struct CUstream_st;
 
+namespace mlff::device {
+template <class Real>
+struct EdgePlacement;
+}
+
 namespace mlff::cuda {
 
 using Stream = CUstream_st *;
@@ -40,6 +45,15 @@ bool element_sums_fit(const device::SplineTable<float> &radial, int elements);
 /// to zero.
 void element_sums(Stream stream, const device::Edges<float> &edges, device::Range range,
                   const device::SplineTable<float> &radial, int elements, int stride, float *sums);
+
+/// Centres, at most, that place_and_sum can take: one for each warp that the device runs at the
+/// same time. With more, placing the edges in a kernel of its own takes less time.
+int most_centres_placed(const device::SplineTable<float> &radial, int elements);
+
+/// Places the edges of the range, and looks up its elements, before it does what element_sums does.
+void place_and_sum(Stream stream, const device::EdgePlacement<float> &placement,
+                   device::Range range, const device::SplineTable<float> &radial, int elements,
+                   int stride, float *sums);
 
 /// Adjoint, the last to give to the edges' gradients: given sums_bar [4][stride] of the range, and
 /// what the other layers have put into `slices` slices, they become dE/d(vector) in the first.

@@ -66,42 +66,54 @@ __device__ inline void update(const Tile<Team> &tile, const UpdateLayers &layers
   constexpr int M = Team::kRows;
   const int C = tile.C;
   const Operand v = tile.in_large(C), s_n = tile.in_small(2 * C), q = scalar_product(tile);
-  each_four(tile.team, C, [&](int row, int f) {
-    const Features<Channels> x = load_features(C, features + 4 * C * tile.row(row) + f);
+  const auto read_features = [&](int row, int f) {
+    return load_features(C, features + 4 * C * tile.row(row) + f);
+  };
+  each_four(tile.team, C, read_features, [&](int row, int f, const Features<Channels> &x) {
     put(tile.team, s_n, row, f, x.s);
     for (int c = 0; c < 3; ++c) put(tile.team, v, c * M + row, f, x.v[c]);
   });
   tile.team.also(C);  // s
-  product<3, 1, 2>(tile.team, layers.mix, C, v, [&](int row, int f, const Channels(&y)[3][2]) {
-    const Channels V[3] = {y[0][0], y[1][0], y[2][0]}, W[3] = {y[0][1], y[1][1], y[2][1]};
-    store(q.at(row, f), dot(V, W));
-    put(tile.team, s_n, row, C + f, square_root(squared_norm(V, tile.epsilon)));
-    if (row >= tile.atoms) return;
-    float *mixed = kept.mixed + 6 * C * row + f;
-    for (int c = 0; c < 3; ++c)
-      for (int b = 0; b < 2; ++b) store(mixed + (2 * c + b) * C, y[c][b]);
-  });
+  product<3, 1, 2>(
+      tile.team, layers.mix, C, v, Nothing(),
+      [&](int row, int f, const Channels(&y)[3][2], Nothing) {
+        const Channels V[3] = {y[0][0], y[1][0], y[2][0]}, W[3] = {y[0][1], y[1][1], y[2][1]};
+        store(q.at(row, f), dot(V, W));
+        put(tile.team, s_n, row, C + f, square_root(squared_norm(V, tile.epsilon)));
+        if (row >= tile.atoms) return;
+        float *mixed = kept.mixed + 6 * C * row + f;
+        for (int c = 0; c < 3; ++c)
+          for (int b = 0; b < 2; ++b) store(mixed + (2 * c + b) * C, y[c][b]);
+      });
   const Operand hidden = tile.in_large(C), s = tile.in_small(C);
   tile.team.also(-C);
-  product<1, Tile<Team>::kFragments, 1>(tile.team, layers.upd0, C, s_n,
-                                        [&](int row, int f, const Channels(&y)[1][1]) {
+  product<1, Tile<Team>::kFragments, 1>(tile.team, layers.upd0, C, s_n, Nothing(),
+                                        [&](int row, int f, const Channels(&y)[1][1], Nothing) {
                                           Channels slope;
                                           put(tile.team, hidden, row, f, silu(y[0][0], slope));
                                           if (row < tile.atoms)
                                             store(kept.hidden_slope + C * row + f, slope);
                                         });
+  struct Before {
+    Features<Channels> x;
+    Channels W[3];
+  };
+  const auto read_before = [&](int row, int f) -> Before {
+    const int at = tile.row(row);
+    if constexpr (Last) return {{load(features + 4 * C * at + f), {}}, {}};
+    Before before = {read_features(row, f), {}};
+    load3(2 * C, kept.mixed + 6 * C * at + C + f, before.W);
+    return before;
+  };
   product<1, Tile<Team>::kFragments, Last ? 2 : 3>(
-      tile.team, layers.upd1, C, hidden, [&](int row, int f, const Channels(&y)[1][Last ? 2 : 3]) {
-        const int at = tile.row(row);
-        Features<Channels> x = {load(features + 4 * C * at + f), {}};
+      tile.team, layers.upd1, C, hidden, read_before,
+      [&](int row, int f, const Channels(&y)[1][Last ? 2 : 3], const Before &before) {
+        Features<Channels> x = before.x;
         Gates<Channels> a = {y[0][0], y[0][1], {}};
         update_scalar(a, load(q.at(row, f)), x);
         if constexpr (!Last) {
-          Channels W[3];
-          load3(2 * C, kept.mixed + 6 * C * at + C + f, W);
-          load3(C, features + 4 * C * at + C + f, x.v);
           a.v = y[0][2];
-          update_vector(a, W, x);
+          update_vector(a, before.W, x);
           for (int c = 0; c < 3; ++c) store(new_vector(tile, c).at(row, f), x.v[c]);
         }
         put(tile.team, s, row, f, x.s);
@@ -127,44 +139,61 @@ __device__ inline void update_adjoint(const Tile<Team> &tile, const UpdateAdjoin
   };
   const Operand hidden_bar = tile.in_small(C);
   tile.team.wait();
-  each_four(tile.team, C, [&](int row, int f) {
+  struct Before {
+    Mixed mixed;
+    Features<Channels> x_bar;
+    Gates<Channels> a;
+  };
+  const auto read_before = [&](int row, int f) -> Before {
     const int at = tile.row(row);
-    const Mixed mixed = Mixed::read(C, kept.mixed + 6 * C * at + f);
-    const Gates<Channels> bar = update_adjoint_gates(mixed.V, mixed.W, load_h(4 * C * at + f));
+    const float *gates = kept.gates + 2 * C * at + f;
+    Before before = {Mixed::read(C, kept.mixed + 6 * C * at + f), load_h(4 * C * at + f), {}};
+    before.a.sv = load(gates);
+    if constexpr (!Last) before.a.v = load(gates + C);
+    return before;
+  };
+  each_four(tile.team, C, read_before, [&](int row, int f, const Before &before) {
+    const Mixed &mixed = before.mixed;
+    const Gates<Channels> bar = update_adjoint_gates(mixed.V, mixed.W, before.x_bar);
     put(tile.team, gates_bar, row, f, bar.s);
     put(tile.team, gates_bar, row, C + f, bar.sv);
     if constexpr (!Last) put(tile.team, gates_bar, row, 2 * C + f, bar.v);
   });
   product<1, Tile<Team>::kFragments, 1>(
-      tile.team, layers.upd1, C, gates_bar, [&](int row, int f, const Channels(&y)[1][1]) {
-        put(tile.team, hidden_bar, row, f,
-            y[0][0] * load(kept.hidden_slope + C * tile.row(row) + f));
+      tile.team, layers.upd1, C, gates_bar,
+      [&](int row, int f) { return load(kept.hidden_slope + C * tile.row(row) + f); },
+      [&](int row, int f, const Channels(&y)[1][1], const Channels &slope) {
+        put(tile.team, hidden_bar, row, f, y[0][0] * slope);
       });
   const Operand mixed_bar = tile.in_large(2 * C);
   product<1, Tile<Team>::kFragments, 2>(
-      tile.team, layers.upd0, C, hidden_bar, [&](int row, int f, const Channels(&y)[1][2]) {
-        const int at = tile.row(row);
-        const Mixed mixed = Mixed::read(C, kept.mixed + 6 * C * at + f);
-        const Features<Channels> x_bar = load_h(4 * C * at + f);
-        Gates<Channels> a = {{}, load(kept.gates + 2 * C * at + f), {}};
-        if constexpr (!Last) a.v = load(kept.gates + 2 * C * at + C + f);
+      tile.team, layers.upd0, C, hidden_bar, read_before,
+      [&](int row, int f, const Channels(&y)[1][2], const Before &before) {
+        const Mixed &mixed = before.mixed;
         const Channels n_bar_over_n = over_root(y[0][1], squared_norm(mixed.V, tile.epsilon));
         Mixed bar;
-        update_adjoint_mix(a, mixed.V, mixed.W, n_bar_over_n, x_bar, bar.V, bar.W);
+        update_adjoint_mix(before.a, mixed.V, mixed.W, n_bar_over_n, before.x_bar, bar.V, bar.W);
         for (int c = 0; c < 3; ++c) {
           put(tile.team, mixed_bar, c * M + row, f, bar.V[c]);
           put(tile.team, mixed_bar, c * M + row, C + f, bar.W[c]);
         }
-        if (row < tile.atoms) store(h + 4 * C * row + f, x_bar.s + y[0][0]);
+        if (row < tile.atoms) store(h + 4 * C * row + f, before.x_bar.s + y[0][0]);
       });
-  product<3, Tile<Team>::kFragments, 1>(tile.team, layers.mix, C, mixed_bar,
-                                        [&](int row, int f, const Channels(&y)[3][1]) {
-                                          if (row >= tile.atoms) return;
-                                          for (int c = 0; c < 3; ++c) {
-                                            float *v_bar = h + 4 * C * row + (1 + c) * C + f;
-                                            store(v_bar, Last ? y[c][0] : load(v_bar) + y[c][0]);
-                                          }
-                                        });
+  struct Vector {
+    Channels x[3];
+  };
+  const auto read_v_bar = [&](int row, int f) {
+    Vector v_bar = {};
+    if constexpr (!Last) load3(C, h + 4 * C * tile.row(row) + C + f, v_bar.x);
+    return v_bar;
+  };
+  product<3, Tile<Team>::kFragments, 1>(
+      tile.team, layers.mix, C, mixed_bar, read_v_bar,
+      [&](int row, int f, const Channels(&y)[3][1], const Vector &v_bar) {
+        if (row >= tile.atoms) return;
+        float *to = h + 4 * C * row + C + f;
+        for (int c = 0; c < 3; ++c) store(to + c * C, Last ? y[c][0] : v_bar.x[c] + y[c][0]);
+      });
 }
 
 /// senders [5][C] from what update leaves: s in the small operand, and the new v.
@@ -173,23 +202,24 @@ __device__ inline void make_senders(const Tile<Team> &tile, const PhiLayers &lay
                                     const PhiKept &kept, float *senders) {
   const int C = tile.C;
   const Operand s = tile.in_small(C), hidden = tile.in_large(C);
-  product<1, Tile<Team>::kFragments, 1>(tile.team, layers.phi0, C, s,
-                                        [&](int row, int f, const Channels(&y)[1][1]) {
+  product<1, Tile<Team>::kFragments, 1>(tile.team, layers.phi0, C, s, Nothing(),
+                                        [&](int row, int f, const Channels(&y)[1][1], Nothing) {
                                           Channels slope;
                                           put(tile.team, hidden, row, f, silu(y[0][0], slope));
                                           if (row < tile.atoms)
                                             stream(kept.phi_slope + C * row + f, slope);
                                         });
-  product<1, Tile<Team>::kFragments, 3>(
-      tile.team, layers.phi1, C, hidden, [&](int row, int f, const Channels(&y)[1][3]) {
-        if (row >= tile.atoms) return;
-        float *sender = senders + 5 * C * row + f;
-        stream(sender, y[0][0]);
-        stream(sender + C, y[0][1]);
-        for (int c = 0; c < 3; ++c)
-          stream(sender + (2 + c) * C, y[0][2] * load(new_vector(tile, c).at(row, f)));
-        stream(kept.xc + C * row + f, y[0][2]);
-      });
+  product<1, Tile<Team>::kFragments, 3>(tile.team, layers.phi1, C, hidden, Nothing(),
+                                        [&](int row, int f, const Channels(&y)[1][3], Nothing) {
+                                          if (row >= tile.atoms) return;
+                                          float *sender = senders + 5 * C * row + f;
+                                          stream(sender, y[0][0]);
+                                          stream(sender + C, y[0][1]);
+                                          for (int c = 0; c < 3; ++c)
+                                            stream(sender + (2 + c) * C,
+                                                   y[0][2] * load(new_vector(tile, c).at(row, f)));
+                                          stream(kept.xc + C * row + f, y[0][2]);
+                                        });
 }
 
 /// Adjoint of make_senders: h [4][C] = features_bar [4][C] + what sender_bar [5][C] adds to it.
@@ -200,27 +230,36 @@ __device__ inline void make_senders_adjoint(const Tile<Team> &tile, const PhiAdj
                                             float *h) {
   const int C = tile.C;
   const Operand x_bar = tile.in_large(3 * C), hidden_bar = tile.in_small(C);
-  each_four(tile.team, C, [&](int row, int f) {
+  struct Before {
+    Channels xc, a_bar, b_bar, v[3], p_bar[3], v_bar[3];
+  };
+  const auto read_before = [&](int row, int f) {
     const int at = tile.row(row);
     const float *bar = sender_bar + 5 * C * at + f;
-    Channels v[3], p_bar[3], v_bar[3];
-    load3(C, state + 4 * C * at + C + f, v);
-    load3(C, bar + 2 * C, p_bar);
-    load3(C, features_bar + 4 * C * at + C + f, v_bar);
-    put(tile.team, x_bar, row, f, load(bar));
-    put(tile.team, x_bar, row, C + f, load(bar + C));
+    Before before = {load(kept.xc + C * at + f), load(bar), load(bar + C), {}, {}, {}};
+    load3(C, state + 4 * C * at + C + f, before.v);
+    load3(C, bar + 2 * C, before.p_bar);
+    load3(C, features_bar + 4 * C * at + C + f, before.v_bar);
+    return before;
+  };
+  each_four(tile.team, C, read_before, [&](int row, int f, Before before) {
+    put(tile.team, x_bar, row, f, before.a_bar);
+    put(tile.team, x_bar, row, C + f, before.b_bar);
     put(tile.team, x_bar, row, 2 * C + f,
-        product_adjoint(load(kept.xc + C * at + f), v, p_bar, v_bar));
-    if (row < tile.atoms) store3(C, h + 4 * C * row + C + f, v_bar);
+        product_adjoint(before.xc, before.v, before.p_bar, before.v_bar));
+    if (row < tile.atoms) store3(C, h + 4 * C * row + C + f, before.v_bar);
   });
   product<1, Tile<Team>::kFragments, 1>(
-      tile.team, layers.phi1, C, x_bar, [&](int row, int f, const Channels(&y)[1][1]) {
-        put(tile.team, hidden_bar, row, f, y[0][0] * load(kept.phi_slope + C * tile.row(row) + f));
+      tile.team, layers.phi1, C, x_bar,
+      [&](int row, int f) { return load(kept.phi_slope + C * tile.row(row) + f); },
+      [&](int row, int f, const Channels(&y)[1][1], const Channels &slope) {
+        put(tile.team, hidden_bar, row, f, y[0][0] * slope);
       });
   product<1, Tile<Team>::kFragments, 1>(
-      tile.team, layers.phi0, C, hidden_bar, [&](int row, int f, const Channels(&y)[1][1]) {
-        if (row < tile.atoms)
-          store(h + 4 * C * row + f, load(features_bar + 4 * C * row + f) + y[0][0]);
+      tile.team, layers.phi0, C, hidden_bar,
+      [&](int row, int f) { return load(features_bar + 4 * C * tile.row(row) + f); },
+      [&](int row, int f, const Channels(&y)[1][1], const Channels &s_bar) {
+        if (row < tile.atoms) store(h + 4 * C * row + f, s_bar + y[0][0]);
       });
 }
 
@@ -285,17 +324,17 @@ __device__ inline void read_out_and_adjoint(const Tile<Team> &tile, const ReadOu
   for (int k = 0; k <= last; ++k) {
     const Operand y = read_out_rows(tile, read_out, k, false),
                   y_bar = read_out_rows(tile, read_out, k, true);
-    product<1, Tile<Team>::kFragments, 1>(tile.team, read_out.forward[k], y.width, x,
-                                          [&](int row, int f, const Channels(&sum)[1][1]) {
-                                            Channels slope;
-                                            put(tile.team, y, row, f, silu(sum[0][0], slope));
-                                            if (k < last) {
-                                              store(y_bar.at(row, f), slope);
-                                            } else {
-                                              put(tile.team, y_bar, row, f,
-                                                  slope * last_weights(read_out, f));
-                                            }
-                                          });
+    product<1, Tile<Team>::kFragments, 1>(
+        tile.team, read_out.forward[k], y.width, x,
+        [&](int, int f) { return k < last ? Channels{} : last_weights(read_out, f); },
+        [&](int row, int f, const Channels(&sum)[1][1], const Channels &last_adjoint) {
+          Channels slope;
+          put(tile.team, y, row, f, silu(sum[0][0], slope));
+          if (k < last)
+            store(y_bar.at(row, f), slope);
+          else
+            put(tile.team, y_bar, row, f, slope * last_adjoint);
+        });
     x = y;
   }
   if (last >= 0) tile.team.also(x.width);
@@ -304,18 +343,18 @@ __device__ inline void read_out_and_adjoint(const Tile<Team> &tile, const ReadOu
     const Operand x_bar = read_out_rows(tile, read_out, k - 1, true);
     product<1, Tile<Team>::kFragments, 1>(
         tile.team, read_out.adjoint[k], x_bar.width, read_out_rows(tile, read_out, k, true),
-        [&](int row, int f, const Channels(&y)[1][1]) {
+        Nothing(), [&](int row, int f, const Channels(&y)[1][1], Nothing) {
           put(tile.team, x_bar, row, f, y[0][0] * load(x_bar.at(row, f)));
         });
   }
   if (last < 0) {
-    each_four(tile.team, C,
-              [&](int row, int f) { store_s_bar(row, f, last_weights(read_out, f)); });
+    each_four(tile.team, C, Nothing(),
+              [&](int row, int f, Nothing) { store_s_bar(row, f, last_weights(read_out, f)); });
     await(tile.team, x);
   } else {
     product<1, Tile<Team>::kFragments, 1>(
-        tile.team, read_out.adjoint[0], C, read_out_rows(tile, read_out, 0, true),
-        [&](int row, int f, const Channels(&y)[1][1]) { store_s_bar(row, f, y[0][0]); });
+        tile.team, read_out.adjoint[0], C, read_out_rows(tile, read_out, 0, true), Nothing(),
+        [&](int row, int f, const Channels(&y)[1][1], Nothing) { store_s_bar(row, f, y[0][0]); });
   }
   sum_energies(tile, read_out, x, energies);
 }

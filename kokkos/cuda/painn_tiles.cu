@@ -163,18 +163,21 @@ void dense_pair_kernel(const __grid_constant__ DensePair p) {
   const int width = (layer.inputs + 31) / 32 * 32;
   const Tile<Team> tile = make_tile<Team>(0, 0, {width, 0}, first, p.size);
   const Operand x = tile.in_large(width);
-  each_four(tile.team, width, [&](int row, int f) {
+  const auto read_x = [&](int row, int f) {
     const std::size_t at = (std::size_t(first + tile.row(row)) * 4 + component) * p.from + f;
-    put(tile.team, x, row, f, f < layer.inputs ? load(p.x + at) : Channels{});
-  });
+    return f < layer.inputs ? load(p.x + at) : Channels{};
+  };
+  each_four(tile.team, width, read_x,
+            [&](int row, int f, const Channels &y) { put(tile.team, x, row, f, y); });
+  const auto read_table = [&](int row, int f) {
+    if (component > 0 || !p.table) return Channels{};
+    return load(p.table + std::size_t(p.element[first + tile.row(row)]) * layer.outputs + f);
+  };
   product<1, Tile<Team>::kFragments, 1>(
-      tile.team, layer, layer.outputs, x,
-      [&](int row, int f, const Channels(&y)[1][1]) {
+      tile.team, layer, layer.outputs, x, read_table,
+      [&](int row, int f, const Channels(&y)[1][1], const Channels &of_element) {
         if (row >= tile.atoms) return;
-        Channels sum = y[0][0];
-        if (component == 0 && p.table)
-          sum += load(p.table + std::size_t(p.element[first + row]) * layer.outputs + f);
-        store(p.y + (std::size_t(first + row) * 4 + component) * p.to + f, sum);
+        store(p.y + (std::size_t(first + row) * 4 + component) * p.to + f, y[0][0] + of_element);
       },
       false);  // or a block might send to one that has ended
 }

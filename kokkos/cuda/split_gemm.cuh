@@ -227,6 +227,11 @@ struct Part {
   }
 };
 
+/// For products whose `finish` reads nothing from global memory.
+struct Nothing {
+  __device__ Nothing operator()(int, int) const { return {}; }
+};
+
 /// Who works on a tile of M rows: the threads of a block.
 template <int M>
 struct OneBlock {
@@ -246,14 +251,16 @@ struct OneBlock {
   __device__ void also(int) const {}
 };
 
-/// Body(row, column) for every four columns of a tile's rows; a warp has whole rows.
-template <int M, class Body>
-__device__ inline void each_four(const OneBlock<M> &, int columns, Body body) {
+/// Body(row, column, read(row, column)) for every four columns of a tile's rows; a warp has whole
+/// rows.
+template <int M, class Read, class Body>
+__device__ inline void each_four(const OneBlock<M> &, int columns, Read read, Body body) {
   const int thread = thread_index();
 #pragma unroll 1
   for (int row = thread / 32; row < M; row += kWarps<M>)
 #pragma unroll 1
-    for (int column = thread % 32 * 4; column < columns; column += 128) body(row, column);
+    for (int column = thread % 32 * 4; column < columns; column += 128)
+      body(row, column, read(row, column));
 }
 
 /// Makes four numbers of an operand of products.
@@ -270,12 +277,13 @@ __device__ inline void await(const OneBlock<M> &, const Operand &) {
 }
 
 /// y = x W^T + bias for a tile of M rows, or M rows for each axis. The outputs are `Blocks` blocks
-/// of `channels`; finish(row, channel, y) gets four channels of every axis and block at a time as
-/// Channels y[Axes][Blocks]. `Tiles` fragments of 16 rows share a warp's weights. x is split, once
-/// all threads have made it: it is lost.
-template <int Axes, int Tiles, int Blocks, int M, class Finish>
+/// of `channels`; finish(row, channel, y, read(row, channel)) gets four channels of every axis and
+/// block at a time as Channels y[Axes][Blocks], and what `read` has got from global memory, maybe
+/// long before. `Tiles` fragments of 16 rows share a warp's weights. x is split, once all threads
+/// have made it: it is lost.
+template <int Axes, int Tiles, int Blocks, int M, class Read, class Finish>
 __device__ inline void product(const OneBlock<M> &, const SplitLayer &layer, int channels,
-                               const Operand &x, Finish finish, bool = true) {
+                               const Operand &x, Read read, Finish finish, bool = true) {
   split_rows<M>(x, Axes * M);
   constexpr int groups = M / (16 * Tiles), kColumns = kWarps<M> / groups;
   const int warp = thread_index() / 32, first_row = warp % groups * (16 * Tiles);
@@ -303,7 +311,7 @@ __device__ inline void product(const OneBlock<M> &, const SplitLayer &layer, int
           if (layer.bias) y[a][b] += load(layer.bias + b * 16 * strips + channel);
         }
       }
-      finish(row, channel, y);
+      finish(row, channel, y, read(row, channel));
     }
   }
 }

@@ -9,40 +9,34 @@ namespace mlff::cuda {
 
 using device::Edges;
 
-/// The first place from which neighbour[begin + lane], ... is `row`, searched by all lanes.
-__device__ __forceinline__ int find_row(const int *neighbour, int begin, int count, int row,
-                                        int first, int second) {
-  int hit = first == row ? begin + lane_of_thread() : -1;
-  if (hit < 0 && second == row) hit = begin + kWarp + lane_of_thread();
-  for (int k = 2 * kWarp + lane_of_thread(); hit < 0 && k < count; k += kWarp)
-    if (__ldg(neighbour + begin + k) == row) hit = begin + k;
-  const unsigned hits = __ballot_sync(kAllLanes, hit >= 0);
-  return hits ? __shfl_sync(kAllLanes, hit, __ffs(hits) - 1) : -1;
-}
-
-/// For each lane's edge from `row` to `j` an edge of j that leads to `row`, or -1.
+/// For each lane's edge from `row` to `j` the first edge of j that leads to `row`, or -1.
 __device__ __forceinline__ int edges_back(const Edges<float> &edges, int row, int j,
                                           int edges_of_lanes) {
-  constexpr int kTogether = 4;
+  constexpr int kTogether = 12;
   const bool local = j < edges.rows;
   const int begin = local ? __ldg(edges.begin + j) : 0;
   const int count = local ? __ldg(edges.end + j) - begin : 0;
   int back = -1;
-  for (int k0 = 0; k0 < edges_of_lanes; k0 += kTogether) {
-    int from[kTogether], size[kTogether], first[kTogether], second[kTogether];
+  // One piece of all lists after the other: short lists have only one, and most reverse edges are
+  // found in the first. Lanes from k0 + k = kWarp on are those from 0 on again, to no effect.
+  for (int piece = 0; __any_sync(kAllLanes, back < 0 && piece < count); piece += kWarp) {
+    const int from = begin + piece, left = back < 0 ? count - piece : 0;
+    unsigned hits = 0;
+    for (int k0 = 0; k0 < edges_of_lanes; k0 += kTogether) {
+      int leads_to[kTogether];
 #pragma unroll
-    for (int k = 0; k < kTogether; ++k) {
-      from[k] = __shfl_sync(kAllLanes, begin, k0 + k);
-      size[k] = __shfl_sync(kAllLanes, count, k0 + k);
-      const int lane = lane_of_thread();
-      first[k] = lane < size[k] ? __ldg(edges.neighbour + from[k] + lane) : -1;
-      second[k] = kWarp + lane < size[k] ? __ldg(edges.neighbour + from[k] + kWarp + lane) : -1;
-    }
+      for (int k = 0; k < kTogether; ++k) {
+        const int list = __shfl_sync(kAllLanes, from, k0 + k);
+        const bool has_one = lane_of_thread() < __shfl_sync(kAllLanes, left, k0 + k);
+        leads_to[k] = has_one ? __ldg(edges.neighbour + list + lane_of_thread()) : -1;
+      }
 #pragma unroll
-    for (int k = 0; k < kTogether; ++k) {
-      const int found = find_row(edges.neighbour, from[k], size[k], row, first[k], second[k]);
-      if (lane_of_thread() == k0 + k) back = found;
+      for (int k = 0; k < kTogether; ++k) {
+        const unsigned hits_of_list = __ballot_sync(kAllLanes, leads_to[k] == row);
+        if (lane_of_thread() == k0 + k) hits = hits_of_list;
+      }
     }
+    if (hits) back = from + __ffs(hits) - 1;
   }
   return back;
 }
@@ -61,45 +55,55 @@ template <class Sum>
 __global__ void __launch_bounds__(kForceThreads)
     sum_forces_kernel(const device::ReverseTest<float> is_reverse,
                       const device::EdgeGradient<float> *gradient, const int *atom_of_row,
-                      const device::AtomEnergy energy, double scale,
-                      device::Trouble::Reporter report, double *forces) {
+                      const device::AtomEnergy energy, device::Trouble::Reporter report,
+                      const device::ForceRows forces) {
   const Edges<float> &edges = is_reverse.edges;
   const int row = (blockIdx.x * kForceThreads + threadIdx.x) / kWarp;
   if (row >= edges.rows) return;
+  const int begin = edges.begin[row], end = edges.end[row], lane = lane_of_thread();
+  const int atom = atom_of_row[row], element = energy.element[row];
   Sum force[3] = {};
-  const int end = edges.end[row];
-  for (int e0 = edges.begin[row]; e0 < end; e0 += kWarp) {
-    const int e = e0 + lane_of_thread();
+  for (int e0 = begin; e0 < end; e0 += kWarp) {
+    const int e = e0 + lane;
     const int j = e < end ? edges.neighbour[e] : edges.rows;
     int back = edges_back(edges, row, j, min(kWarp, end - e0));
     if (e >= end) continue;
-    if (back >= 0 && !is_reverse(row, e, back)) back = search_all(is_reverse, row, e, j);
-    for (int c = 0; c < 3; ++c) {
-      force[c] += gradient[e].u[c];
-      if (back >= 0) force[c] -= gradient[back].u[c];
+    // Loaded before the test, which most often says yes.
+    const Channels there = load(gradient[e].u);
+    Channels here = back >= 0 ? load(gradient[back].u) : Channels{};
+    if (back >= 0 && !is_reverse(row, e, back)) {
+      back = search_all(is_reverse, row, e, j);
+      here = back >= 0 ? load(gradient[back].u) : Channels{};
     }
+    force[0] += there.x;
+    force[1] += there.y;
+    force[2] += there.z;
+    force[0] -= here.x;
+    force[1] -= here.y;
+    force[2] -= here.z;
   }
+  // Loaded while the lanes' forces are added up:
+  const double energy_of_row = energy.of(row, element);
+  double *own = forces.rows && lane < 3 ? forces.rows + 3 * std::size_t(atom) + lane : nullptr;
+  const double before = own && forces.add ? *own : 0;
   for (int c = 0; c < 3; ++c)
     for (int mask = 1; mask < kWarp; mask *= 2)
       force[c] += __shfl_xor_sync(kAllLanes, force[c], mask);
-  if (lane_of_thread() != 0) return;
-  const int atom = atom_of_row[row];
-  if (!isfinite(energy(row)) || !isfinite(force[0] + force[1] + force[2]))
+  if (lane == 0 && !(isfinite(energy_of_row) && isfinite(force[0] + force[1] + force[2])))
     report(device::Trouble::Result, atom);
-  if (forces)
-    for (int c = 0; c < 3; ++c) forces[3 * std::size_t(atom) + c] += scale * force[c];
+  if (own) *own = before + forces.scale * (lane == 0 ? force[0] : lane == 1 ? force[1] : force[2]);
 }
 
 template <class Sum>
 void sum_forces(cudaStream_t stream, const device::ReverseTest<float> &is_reverse,
                 const device::EdgeGradient<float> *gradient, const int *atom_of_row,
-                const device::AtomEnergy &energy, double scale, device::Trouble::Reporter report,
-                double *forces) {
+                const device::AtomEnergy &energy, device::Trouble::Reporter report,
+                const device::ForceRows &forces) {
   constexpr int kRows = kForceThreads / kWarp;
   const int rows = is_reverse.edges.rows;
   if (rows == 0) return;
   sum_forces_kernel<Sum><<<(rows + kRows - 1) / kRows, kForceThreads, 0, stream>>>(
-      is_reverse, gradient, atom_of_row, energy, scale, report, forces);
+      is_reverse, gradient, atom_of_row, energy, report, forces);
   check(cudaGetLastError());
 }
 
