@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ ROOT = BENCH.parent
 sys.path.insert(0, str(BENCH))
 
 import gpu_report  # noqa: E402
+import lammps_benzene  # noqa: E402
 import lammps_kokkos  # noqa: E402
 from lammps_kokkos import Case  # noqa: E402
 from machine import describe_gpu, query_gpu  # noqa: E402
@@ -40,6 +42,7 @@ BOXES = [f"box_{n}" for n in (216, 1728, 13824, 46656, 373248)]
 CELL = 1728  # atoms of the box that larger ones repeat
 #: Bytes an atom that LAMMPS keeps on the GPU beside the network, its neighbour list above all.
 LAMMPS_BYTES = 1500
+PARTS = ("library", "lammps", "benzene", "pytorch")  # of the results
 PYTORCH_MODES = ("eager", "script", "graph", "compile", "compile-graph")
 
 
@@ -49,6 +52,7 @@ class Plan:
 
     library: list[str]  #: cases of bench_device
     lammps: list[str]  #: cases of bench/lammps_kokkos.py
+    benzene: list[str]  #: titles of bench/lammps_benzene.py
     pytorch: list[str]  #: ARCHITECTURE/SYSTEM, each in all modes
     compiled: list[str]  #: those of them that are compiled, which takes a minute
     largest: bool  #: whether the largest box that fits is searched
@@ -83,7 +87,8 @@ def full_plan() -> Plan:
     pytorch += ["benzenes_32", "benzenes_1024"]
     both = [f"painn/{s}" for s in pytorch]
     both += [f"mlff-distiller/{s}" for s in ("box_1728", "box_46656", "molecule_20")]
-    return Plan(library, lammps, both, compiled=both, largest=True)
+    benzene = [case.title for case in lammps_benzene.CASES]
+    return Plan(library, lammps, benzene, both, compiled=both, largest=True)
 
 
 def quick_plan() -> Plan:
@@ -95,6 +100,7 @@ def quick_plan() -> Plan:
             "lj/box_216",
             "snap/box_216",
         ],
+        benzene=[lammps_benzene.AS_NEEDED.title],
         pytorch=["painn/box_216"],
         compiled=["painn/box_216"],
         largest=False,
@@ -130,10 +136,10 @@ class Session:
         self.bench_device, self.torch_python, self.programs = bench_device, torch_python, programs
         self.deadline, self.cpu = deadline, cpu
         self.begin = time.time()
-        self.results: dict = {"skipped": {}, "library": [], "lammps": [], "pytorch": []}
+        self.results: dict = {"skipped": {}} | {part: [] for part in PARTS}
         self.progress = tqdm(
             total=len(plan.library)
-            + (len(plan.lammps) if programs else 0)
+            + (len(plan.lammps) + len(plan.benzene) if programs else 0)
             + (len(plan.pytorch) if torch_python else 0),
             unit="case",
         )
@@ -167,7 +173,7 @@ class Session:
                     f"{path} is of {key} {found['machine'].get(key)!r}, and this is"
                     f" {machine.get(key)!r}; leave out --resume to begin anew"
                 )
-        self.results |= {part: found[part] for part in ("machine", "library", "lammps", "pytorch")}
+        self.results |= {part: found[part] for part in ("machine", *PARTS)}
         self.begin -= 60 * found["minutes"]
 
     def known(self, part: str, **case: str) -> bool:
@@ -218,21 +224,40 @@ class Session:
             self.run_lammps(Case.parse(title))
             self.progress.update()
 
+    def measure_benzene(self) -> None:
+        wanted = self.plan.benzene if self.programs else []
+        for case in (c for c in lammps_benzene.CASES if c.title in wanted):
+            self.progress.set_description(case.title)
+            self.run_program(
+                "benzene", case, lambda timeout: lammps_benzene.run(case, self.programs, timeout)
+            )
+            self.progress.update()
+
     def run_lammps(self, case: Case) -> bool:
+        return self.run_program(
+            "lammps",
+            case,
+            lambda timeout: lammps_kokkos.run(
+                case, self.systems, self.programs, self.plan.seconds, timeout
+            ),
+        )
+
+    def run_program(self, part: str, case, run: Callable[[float], dict]) -> bool:
+        """Adds what `run` gives of a case in the time that is left; whether it is known then."""
         what = f"LAMMPS {case.title}"
-        if self.known("lammps", **asdict(case)):
+        if self.known(part, **asdict(case)):
             return True
         if self.late(what):
             return False
         timeout = max(10.0, min(300.0, self.deadline + 30.0 - time.time()))
         try:
-            row = lammps_kokkos.run(case, self.systems, self.programs, self.plan.seconds, timeout)
+            row = run(timeout)
         except subprocess.TimeoutExpired:
             self.skip(what, "it took too long")
         except (RuntimeError, OSError, ValueError) as error:
             self.skip(what, " ".join(str(error).split()))
         else:
-            self.add("lammps", row)
+            self.add(part, row)
             return True
         return False
 
@@ -347,6 +372,7 @@ class Session:
         self.save()
         self.measure_library()
         self.measure_lammps()
+        self.measure_benzene()
         self.compile_pytorch()
         self.measure_pytorch()
         self.measure_largest()

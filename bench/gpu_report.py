@@ -168,6 +168,23 @@ def lammps_table(results: dict) -> str:
     return table([*head, "Pair", "Neigh", "Comm", "energy", "forces"], rows)
 
 
+def lists_table(results: dict) -> str:
+    """A molecule that moves, by how neighbour lists are made."""
+    rows = [
+        [
+            row["precision"],
+            f"{row['skin']:g}",
+            f"`{row['lists']}`",
+            digits(1e3 * row["wall"]),
+            spread(row),
+            f"{row['lists made']:.1f} of {row['steps']:,}",
+        ]
+        for row in results["benzene"]
+    ]
+    head = ["precision", "skin, Å", "`neigh_modify`", "ms/step", "±", "steps with a new list"]
+    return table(head, rows)
+
+
 def pytorch_table(results: dict) -> str:
     rows = [
         [
@@ -212,6 +229,7 @@ TABLES = {
     "gpu-benzenes": benzene_table,
     "gpu-library": library_table,
     "gpu-lammps": lammps_table,
+    "gpu-lists": lists_table,
     "gpu-pytorch": pytorch_table,
 }
 
