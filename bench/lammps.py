@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from make_system import ELEMENTS, System, read_systems  # noqa: E402
 
 MASSES = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999}
-BENZENE_POTENTIAL = ROOT / "potentials" / "chno-small" / "chno-small.yaml"
+BENZENE_POTENTIAL = ROOT / "examples" / "chno-small" / "chno-small.yaml"
 BENZENE_DATA = ROOT / "examples" / "benzene" / "benzene.data"
 WARM_UP = 10  # steps
 MARGIN = 20.0  # Angstrom around a molecule

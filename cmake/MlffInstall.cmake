@@ -16,10 +16,8 @@ if(MLFF_PLUGIN)
   endif()
 endif()
 
-# A potential's first line is LAMMPS's metadata comment; what it was made from lies beside it. chno-small is an
-# example of training and a fixture of the tests; it falls apart outside its data, and nobody should find it by name.
+# A potential's first line is LAMMPS's metadata comment; what it was made from lies beside it.
 file(GLOB candidates CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/potentials/*/*.yaml")
-list(FILTER candidates EXCLUDE REGEX "/potentials/chno-small/")
 foreach(candidate IN LISTS candidates)
   file(STRINGS "${candidate}" first_line LIMIT_COUNT 1)
   if(first_line MATCHES "^# DATE:.*UNITS:")

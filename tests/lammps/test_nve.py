@@ -22,7 +22,7 @@ from mlff_student.nve.scripts import Student
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "potentials" / "chno" / "chno-f64-1.yaml"
-GOOD = ROOT / "potentials" / "chno-small" / "chno-small.yaml"
+GOOD = ROOT / "examples" / "chno-small" / "chno-small.yaml"
 CHECKPOINT = ROOT.parent / "shared" / "reference" / "mlff_distiller_427k.onnx"
 
 #: As the quick suite, but shorter: 6,000 steps of benzene.

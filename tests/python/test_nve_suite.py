@@ -24,7 +24,7 @@ from mlff_student.nve.report import write_report
 from mlff_student.nve.runs import BALANCE_TIMESTEP, TIMESTEPS, Recording, Results
 from mlff_student.nve.time_steps import by_time_step
 
-POTENTIAL = Path(__file__).parents[2] / "potentials" / "chno-small" / "chno-small.yaml"
+POTENTIAL = Path(__file__).parents[2] / "examples" / "chno-small" / "chno-small.yaml"
 BENZENE = structures.find("benzene")
 KINETIC = 0.5 * BENZENE.degrees_of_freedom * 8.617333e-5 * 300
 

@@ -66,12 +66,12 @@ def test_lmp_finds_potentials_by_name(tmp_path: Path):
         assert "reached the end" in result.stdout, result.stdout + result.stderr
 
 
-def test_all_potentials_are_installed_but_the_example_of_training():
+def test_all_potentials_are_installed():
     shipped = {
         file.name
         for file in (ROOT / "potentials").glob("*/*.yaml")
         if file.open(encoding="utf-8").readline().startswith("# DATE:")
-    } - {"chno-small.yaml"}
+    }
     installed = {file.name for file in lammps_plugin.potentials().glob("*.yaml")}
     assert installed == shipped
 

@@ -13,7 +13,7 @@ from mlff_student.train.config import load_config
 from mlff_student.train.frames import Frames, split_frames
 
 FOLDER = Path(__file__).resolve().parents[2] / "potentials"
-CHNO = FOLDER / "chno-small" / "chno-small.yaml"
+CHNO = FOLDER.parent / "examples" / "chno-small" / "chno-small.yaml"
 SHIPPED = sorted({CHNO, *(file for file in FOLDER.rglob("*.yaml") if "config" not in file.name)})
 
 

@@ -230,7 +230,7 @@ def test_compact_files_are_rounded_and_smaller(toy, tmp_path):
 
 
 def test_files_of_version_1_are_still_read():
-    frames = Frames.load(Path(__file__).parents[2] / "potentials" / "chno-small" / "frames.npz")
+    frames = Frames.load(Path(__file__).parents[2] / "examples" / "chno-small" / "frames.npz")
     assert frames.group_parts == frames.group_classes == [""] * len(frames.group_names)
     assert len(frames) == frames.counts.size and frames.positions.dtype == np.float32
 

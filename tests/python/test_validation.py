@@ -21,7 +21,7 @@ from plugin import needs_plugin
 from scipy.spatial.transform import Rotation
 
 POTENTIALS = Path(__file__).resolve().parents[2] / "potentials"
-CHNO = POTENTIALS / "chno-small" / "chno-small.yaml"
+CHNO = POTENTIALS.parent / "examples" / "chno-small" / "chno-small.yaml"
 sys.path.insert(0, str(POTENTIALS / "validation"))
 
 import bonds  # noqa: E402
