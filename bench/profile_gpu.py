@@ -95,9 +95,12 @@ def wanted(known: set[str]) -> dict[str, str]:
 def short_name(kernel: str) -> str:
     """The function's own name without arguments.
 
-    Kernels of Kokkos are lambdas, which have none; the function around one stands in, unless it is
-    one of GENERIC, which only passes it on.
+    Those written for CUDA end in _kernel; ncu leaves out what all names begin with, also the half of
+    a namespace. Kernels of Kokkos are lambdas, which have none; the function around one stands in,
+    unless it is one of GENERIC, which only passes it on.
     """
+    if own := re.match(r"[^(]*?\b(\w+_kernel)\b", kernel.replace("(anonymous namespace)", "")):
+        return own[1]
     names = re.findall(
         r"\b(?:device|cuda)::(?:<unnamed>::|\(anonymous namespace\)::)?(\w+)", kernel
     )
