@@ -19,10 +19,22 @@ VELOCITY = 1000 * units.fs  # ASE's unit of velocity from LAMMPS's Angstrom/ps
 DAMPING = 0.2  # ps, of Langevin's thermostat
 BAROSTAT = 1.0  # ps
 TETHER = 0.05  # eV/Angstrom^2; at 300 K its atom stays within 2 Angstrom
+COLUMNS = ("time", "temperature", "pressure", "density", "energy")  # of Segment.thermo
 
 
 class DynamicsError(RuntimeError):
-    """LAMMPS could not be started, or was ended from outside."""
+    """LAMMPS could not be started, or ended without an error of its own."""
+
+
+class LammpsKilled(DynamicsError):
+    """LAMMPS aborted or was killed while it ran, by itself or from outside: its frames may tell.
+
+    On a GPU this is how a box that explodes ends, and under NVIDIA's MPS all that share this GPU end with it.
+    """
+
+    def __init__(self, message: str, segment: Segment):
+        super().__init__(message)
+        self.segment = segment  #: what it wrote until then
 
 
 @dataclass(frozen=True)
@@ -120,8 +132,8 @@ def run(
 ) -> Segment:  # fmt: skip
     """Runs NVT, or NPT at 1 atm, by Langevin's equation; a frame every `every` steps.
 
-    folder: for LAMMPS's files, which are overwritten. Raises DynamicsError if LAMMPS does not begin to run or is
-    ended by something else than an error of its own.
+    folder: for LAMMPS's files, which are overwritten. Raises DynamicsError if LAMMPS does not begin to run, LammpsKilled
+    if something else than an error of its own ends it then.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("frames.dump", "thermo.txt", "end.dump", "log.lammps"):
@@ -137,23 +149,25 @@ def run(
     except OSError as problem:
         raise DynamicsError(f"LAMMPS cannot be started by {command[0]!r}: {problem.strerror}") from None
     error = _error(done.stdout) if done.returncode else ""
-    if done.returncode and not (error and (folder / "frames.dump").exists()):
-        raise DynamicsError(
-            f"LAMMPS ended with status {done.returncode} in {folder}:\n{error or done.stdout[-1000:]}"
-        )
+    problem = f"LAMMPS ended with status {done.returncode} in {folder}:\n{error or done.stdout[-1000:]}"
+    if done.returncode and not (folder / "frames.dump").exists():
+        raise DynamicsError(problem)
     frames, edges = (part[1:] for part in _read_dump(folder / "frames.dump", len(state.numbers)))
     thermo = _read_thermo(folder / "thermo.txt")
     count = min(len(frames), len(thermo["time"]))
     end = None
-    if not error:
+    if not done.returncode:
         (folder / "frames.dump").unlink()
         last, box = _read_dump(folder / "end.dump", len(state.numbers))
         end = replace(state, positions=last[0, :, :3], velocities=last[0, :, 3:], edges=box[0])
-    return Segment(
+    segment = Segment(
         thermo["time"][:count], frames[:count], edges[:count],
         {name: column[:count] for name, column in thermo.items()}, end,
         error,
     )  # fmt: skip
+    if done.returncode and not error:
+        raise LammpsKilled(problem, segment)
+    return segment
 
 
 def _script(engine: Engine, state: State, temperature: float, steps: int, every: int, seed: int, npt: bool) -> str:
@@ -187,8 +201,7 @@ def _script(engine: Engine, state: State, temperature: float, steps: int, every:
         "dump_modify frames sort id format float %.4f flush yes",
         "thermo_style custom step temp pe press density",
         f"thermo {every}",
-        f'fix record all print {every} "{columns}" file thermo.txt screen no title "time temperature pressure '
-        'density energy"',
+        f'fix record all print {every} "{columns}" file thermo.txt screen no title "{" ".join(COLUMNS)}"',
         f"run {steps}",
         "write_dump all custom end.dump id x y z vx vy vz modify sort id format float %.15g",
     ]
@@ -212,7 +225,7 @@ def _write_data(state: State, file: Path) -> None:
 
 def _read_dump(file: Path, atoms: int) -> tuple[np.ndarray, np.ndarray]:
     """Columns after the id of each whole frame [M, N, columns], and the boxes' edges [M, 3]."""
-    lines = file.read_text().splitlines()
+    *lines, _ = file.read_text().split("\n")  # the last line is empty, or cut short where LAMMPS was killed
     size = atoms + 9
     frames, edges = [], []
     for first in range(0, len(lines) - size + 1, size):
@@ -222,16 +235,15 @@ def _read_dump(file: Path, atoms: int) -> tuple[np.ndarray, np.ndarray]:
         values[:, :3] -= bounds[:, 0]  # a changing box keeps its middle, not its corner
         frames.append(values)
         edges.append(bounds[:, 1] - bounds[:, 0])
-    return np.array(frames).reshape(len(frames), atoms, -1), np.array(edges).reshape(-1, 3)
+    return np.array(frames or np.empty((0, atoms, 3))), np.array(edges).reshape(-1, 3)
 
 
 def _read_thermo(file: Path) -> dict[str, np.ndarray]:
     """Columns by name, without the row of step 0 and without a last line that is cut short."""
-    head, *lines = file.read_text().splitlines() if file.exists() else ["time"]
-    names = head.split()
-    rows = [line.split() for line in lines[1:]]
-    values = np.array([row for row in rows if len(row) == len(names)], dtype=float).reshape(-1, len(names))
-    return dict(zip(names, values.T))
+    lines = file.read_text().splitlines()[2:] if file.exists() else []
+    rows = [line.split() for line in lines]
+    values = np.array([row for row in rows if len(row) == len(COLUMNS)], dtype=float).reshape(-1, len(COLUMNS))
+    return dict(zip(COLUMNS, values.T))
 
 
 def _error(output: str) -> str:

@@ -5,8 +5,9 @@ python potentials/validation/stability.py POTENTIAL [--output FOLDER]
 
 20 held-out molecules run 1 ns at 300 K and 100 ps at 600 K, six liquids the same and 200 ps at 1 atm. A run fails by
 a broken or new bond, a position that is not a number, a density beyond 0.5 to 1.6 times that at first, or an
-error of LAMMPS. The molecules share one box without seeing each other, so that a GPU has enough to do; one
-that fails is taken out, and the segment is run again without it. Interrupted runs continue where they were.
+error of LAMMPS. Where LAMMPS is killed or aborts, it fails only if a frame before that shows it, and is an error
+otherwise. The molecules share one box without seeing each other, so that a GPU has enough to do; one that fails is
+taken out, and the segment is run again without it. Interrupted runs continue where they were.
 """
 
 from __future__ import annotations
@@ -124,16 +125,21 @@ class Run:
         return 0.0 if self.is_done else self.test.length - self.progress["ps"]
 
     def advance(self, longest: float = float("inf")) -> float:
-        """Runs a segment of at most `longest` ps; returns by how many ps this brought the test closer to its end."""
+        """Runs a segment of at most `longest` ps; returns by how many ps this brought the test closer to its end.
+
+        Raises DynamicsError where LAMMPS does not run, or is killed and no frame shows a failure before that.
+        """
         if self.state is None:
             self.state = _first_state(self.test)
         length = min(self.segment, longest, self.left)
         steps = max(round(1000 * length / self.engine.timestep) // self.every, 1) * self.every
         state = _recentred(self.state, self.test, self.alive)
-        segment = self._run(state, steps, self.every)
+        segment, killed = self._run(state, steps, self.every)
         failures = self._failures(segment)
-        if segment.error and not failures or len(failures) > 1:
+        if segment.end is None and not failures or len(failures) > 1:
             failures = self._looked_closer(state, segment, failures)
+        if killed and not failures:
+            raise killed
         self.progress["runs"] += 1
         if failures:
             self._take_out(failures, state)
@@ -148,18 +154,28 @@ class Run:
         self._store()
         return gained
 
-    def _run(self, state: dynamics.State, steps: int, every: int) -> dynamics.Segment:
-        return dynamics.run(
-            self.engine, state, self.folder / "lammps", self.test.temperature, steps, every,
-            seed=1 + self.progress["runs"], npt=self.test.npt,
-        )  # fmt: skip
+    def _run(
+        self, state: dynamics.State, steps: int, every: int
+    ) -> tuple[dynamics.Segment, dynamics.LammpsKilled | None]:
+        """The segment, as far as LAMMPS came, and the error if it was killed."""
+        try:
+            return dynamics.run(
+                self.engine, state, self.folder / "lammps", self.test.temperature, steps, every,
+                seed=1 + self.progress["runs"], npt=self.test.npt,
+            ), None  # fmt: skip
+        except dynamics.LammpsKilled as problem:
+            return problem.segment, problem
 
     def _looked_closer(self, state: dynamics.State, segment: dynamics.Segment, failures: dict) -> dict:
         """The segment again until something failed, with more frames: which fragment was the first?"""
         ends = [round(1000 * when / self.engine.timestep) for when, _ in failures.values()]
         until = min(ends, default=(len(segment.times) + 1) * self.every)
-        closer = self._run(state, until, max(until // FINE, 1))
-        return self._failures(closer) or failures or self._blamed(segment)
+        closer, killed = self._run(state, until, max(until // FINE, 1))
+        if found := self._failures(closer) or failures:
+            return found
+        if killed:
+            raise killed
+        return self._blamed(segment) if segment.error else {}
 
     def _failures(self, segment: dynamics.Segment) -> dict[str, tuple[float, str]]:
         """Time within the segment and reason of the fragments that fail first."""

@@ -421,6 +421,59 @@ def test_a_run_that_is_ended_from_outside_is_no_failure_of_the_potential(tmp_pat
         dynamics.run(dynamics.Engine(CHNO, str(script)), state, tmp_path, 300.0, 10, 10, 1)
 
 
+WHOLE, BROKEN = (WATER.positions, stretched(1.2)), (WATER.positions, stretched(1.8))
+
+
+def killed(folder, *told, run=0, end=":"):
+    """A test of water whose LAMMPS writes these frames, one run after another, and is killed each time.
+
+    run, end: the run that ends otherwise, and the shell's commands for it.
+    """
+    (folder / "water" / "lammps").mkdir(parents=True)
+    head = "ITEM\n" * 5 + "0 20\n" * 3 + "ITEM\n"
+    for k, frames in enumerate(told):
+        texts = [
+            head + "".join(f"{i} {x} {y} {z}\n" for i, (x, y, z) in enumerate(positions, start=1))
+            for positions in (WATER.positions, *frames)
+        ]
+        cut_short = texts[0].rsplit(" ", 1)[0]
+        (folder / "water" / "lammps" / f"{k}.told").write_text("".join(texts) + cut_short)
+    script = folder / "lmp"
+    script.write_text(
+        "#!/bin/sh\ntold=$(ls *.told | head -n 1)\nmv $told frames.dump\n"
+        "(echo title; for time in 0 0.02 0.04 0.06; do echo $time 300 0 1 0; done) > thermo.txt\n"
+        f"if [ $told = {run}.told ]; then {end}; fi\nkill -KILL $$\n"
+    )
+    script.chmod(0o755)
+    test = stability.Test("water", {"water": WATER}, 300.0, 0.4)
+    return stability.Run(
+        test, dynamics.Engine(CHNO, str(script)), folder / "water", stability.Lengths(frames=0.02, segment=0.2)
+    )
+
+
+@pytest.mark.parametrize("told", [(BROKEN,), (WHOLE, BROKEN), ((), BROKEN)])
+def test_a_killed_run_fails_where_its_frames_or_closer_ones_show_a_failure(tmp_path, told):
+    running = killed(tmp_path, *told)
+    running.advance()
+    assert "O1-H2 broken" in running.summary()["failed"]["water"]["reason"]
+    assert running.summary()["failed"]["water"]["ps"] == 0.04
+    assert running.is_done and not list(tmp_path.rglob("*.told"))
+
+
+@pytest.mark.parametrize(
+    ("run", "end"),
+    [(0, ":"), (0, "echo 'ERROR: Lost atoms'; exit 1"), (1, "cp frames.dump end.dump; exit 0")],
+    ids=["killed twice", "an error, then killed", "killed, then not"],
+)
+def test_a_killed_run_that_shows_no_failure_is_an_error_and_can_be_repeated(tmp_path, run, end):
+    running = killed(tmp_path, WHOLE, WHOLE, BROKEN, run=run, end=end)
+    with pytest.raises(dynamics.DynamicsError, match="status -9"):
+        running.advance()
+    assert running.alive == ["water"] and running.progress["ps"] == 0.0
+    running.advance()
+    assert not running.alive
+
+
 def test_lammps_sees_the_gpu_that_it_is_given(tmp_path, monkeypatch):
     script = tmp_path / "lmp"
     script.write_text('#!/bin/sh\necho "$CUDA_VISIBLE_DEVICES" > seen; exit 1\n')
