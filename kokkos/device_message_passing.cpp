@@ -337,9 +337,9 @@ bool MessagePassing<Real, Sum, Space>::replay([[maybe_unused]] const DeviceAtoms
     if (halo || !cuda_ || exact_ || !edges_.has_room() || rows == 0) return false;
     const DeviceNeighbourList &list = edges_.list();
     return graph_.run(Space().cuda_stream(),
-                      {atoms.local, rows, atoms.positions, atoms.types, list.count, list.neighbours,
-                       list.atom_stride, list.neighbour_stride, results.forces, results.add_forces,
-                       workspace_bytes()},
+                      {atoms.local, rows, atoms.positions, atoms.types, atoms.element_of_type,
+                       list.count, list.neighbours, list.atom_stride, list.neighbour_stride,
+                       list.mask, results.forces, results.add_forces, workspace_bytes()},
                       step);
   }
 #endif

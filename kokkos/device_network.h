@@ -49,10 +49,10 @@ class DeviceHalo {
 struct DeviceResults {
   bool want_energy = false;  ///< sums cross to the host only where they are wanted
   bool want_virial = false;
-  double energy = 0.0;                ///< set if want_energy
-  double virial[6] = {};              ///< set if want_virial
-  double *forces = nullptr;           ///< [total, 3], also parts of ghosts owned by others
-  bool add_forces = true;             ///< if not, those of chosen local atoms are set
+  double energy = 0.0;       ///< set if want_energy
+  double virial[6] = {};     ///< set if want_virial
+  double *forces = nullptr;  ///< [total, 3], also parts of ghosts owned by others
+  bool add_forces = true;    ///< if not, local atoms' forces are set; only without ghosts of others
   double *atomic_energies = nullptr;  ///< [total] local atoms only
   double *atomic_virial = nullptr;    ///< [total, 9] xx yy zz xy xz yz yx zx zy
 };

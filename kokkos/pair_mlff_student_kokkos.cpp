@@ -126,13 +126,12 @@ void PairMlffStudentKokkos<DeviceType>::init_style() {
   last_step_ = -1;
 }
 
-// Whether all forces that LAMMPS reads are this style's, if it is the first to give any: then
-// LAMMPS need not set them to zero before.
+// Whether VerletKokkos may leave out its force_clear(), since nothing else gives forces before this
+// style, and it gives all that LAMMPS reads.
 template <class DeviceType>
 bool PairMlffStudentKokkos<DeviceType>::sets_all_forces() const {
   using Forces = std::decay_t<decltype(atom_kokkos_->k_f.template view<DeviceType>())>;
-  return is_rows_of_doubles<Forces> && comm->nprocs == 1 && !force->newton && force->pair == this &&
-         has_every_type_;
+  return is_rows_of_doubles<Forces> && comm->nprocs == 1 && !force->newton && force->pair == this;
 }
 
 // LAMMPS's buffers on the host, and their mirrors on the device, are as large as the largest row;
@@ -258,7 +257,7 @@ void PairMlffStudentKokkos<DeviceType>::evaluate(const DeviceAtoms &atoms, Devic
   if constexpr (is_rows_of_doubles<View>) {
     in_place = !several;
     if (in_place) results.forces = f.data();
-    // Only where VerletKokkos asks for no more than that may they be other than zero.
+    // Minimisers have cleared them, and fixes that act before may have added to them.
     const bool in_run = update->whichflag == 1;
     results.add_forces = !(fuse_force_clear_flag && in_run && modify->n_pre_force == 0);
   }

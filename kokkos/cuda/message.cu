@@ -188,6 +188,7 @@ __device__ __forceinline__ Features<Channels> gather_features(const float *h, in
 template <class Layout, class Visit>
 __device__ __forceinline__ void visit_edges_of_block(const Step &step, int centre, int row_stride,
                                                      const Visit &visit) {
+  static_assert(Layout::kUnroll == 1, "a batch of one edge");
   const int begin = __ldg(step.edges.begin + centre), end = __ldg(step.edges.end + centre);
   const auto edge_of_group = [&](int first) {
     return SingleEdge(step.edges, first + Layout::group(), first, end, row_stride,

@@ -46,8 +46,8 @@ bool element_sums_fit(const device::SplineTable<float> &radial, int elements);
 void element_sums(Stream stream, const device::Edges<float> &edges, device::Range range,
                   const device::SplineTable<float> &radial, int elements, int stride, float *sums);
 
-/// Centres, at most, that place_and_sum can take: one for each warp that the device runs at the
-/// same time. With more, placing the edges in a kernel of its own takes less time.
+/// Centres, at most, that place_and_sum can take: one for each of its warps that the device runs at
+/// the same time. With more, placing the edges in a kernel of its own takes less time.
 int most_centres_placed(const device::SplineTable<float> &radial, int elements);
 
 /// Places the edges of the range, and looks up its elements, before it does what element_sums does.

@@ -184,7 +184,7 @@ __device__ inline void update_adjoint(const Tile<Team> &tile, const UpdateAdjoin
   };
   const auto read_v_bar = [&](int row, int f) {
     Vector v_bar = {};
-    if constexpr (!Last) load3(C, h + 4 * C * tile.row(row) + C + f, v_bar.x);
+    if (!Last && row < tile.atoms) load3(C, h + 4 * C * row + C + f, v_bar.x);
     return v_bar;
   };
   product<3, Tile<Team>::kFragments, 1>(

@@ -25,16 +25,17 @@ class StepGraph {
   struct Key {
     int local = -1, rows = -1;
     const double *positions = nullptr;
-    const int *types = nullptr;
+    const int *types = nullptr, *element_of_type = nullptr;
     const int *count = nullptr, *neighbours = nullptr;
     std::size_t atom_stride = 0, neighbour_stride = 0;
+    int mask = 0;
     double *forces = nullptr;
     bool add_forces = true;
     std::size_t workspace_bytes = 0;
 
     auto tie() const {
-      return std::tie(local, rows, positions, types, count, neighbours, atom_stride,
-                      neighbour_stride, forces, add_forces, workspace_bytes);
+      return std::tie(local, rows, positions, types, element_of_type, count, neighbours,
+                      atom_stride, neighbour_stride, mask, forces, add_forces, workspace_bytes);
     }
     bool operator!=(const Key &other) const { return tie() != other.tie(); }
   };

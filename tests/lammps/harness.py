@@ -17,6 +17,7 @@ from mlff_student.reference import evaluate
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 PAINN = FIXTURES / "painn_f24_l2_bessel_mollifier.yaml"  # H C N O, smooth at its cutoff of 4.5
+WIDE = FIXTURES / "painn_f128_l3_kcal.yaml"
 DEEP = (
     FIXTURES / "painn_f16_l4_shared_filters.yaml"
 )  # O H N, four layers: three halo exchanges forward

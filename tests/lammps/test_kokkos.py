@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from harness import (
     DEEP,
     ENVIRONMENT,
     OUTPUT,
     PAINN,
+    WIDE,
     Lammps,
     System,
     assert_agree,
@@ -204,6 +206,35 @@ run 1000
     ), message
 
 
+@pytest.mark.parametrize("potential", [PAINN, WIDE], ids=["32 channels", "128 channels"])
+def test_each_size_has_its_kernels(kokkos, potential):
+    """On a GPU: a block an atom, filters through the caches, in shared memory, edges placed apart."""
+    system = random_system("H O", 60, [9.0, 8.5, 9.5])
+    expected = kokkos.evaluate(system, potential, settings="precision double filters spline")
+    largest = np.abs(expected["forces"]).max()
+    columns = "dump out all custom 1 dump.txt id fx fy fz\ndump_modify out sort id format float %.9g\n"
+    thermo = "thermo_style custom step pe\nthermo_modify line yaml format float %.17g\n"
+    for copies in ("1 1 1", "3 3 2", "4 4 3", "5 5 5"):
+        script = header(system) + f"replicate {copies}\n"
+        script += pair(system, potential, "precision single filters spline") + thermo + columns
+        run = kokkos.run(script + "run 0\n")
+        forces = np.stack([run.dump()[x] for x in ("fx", "fy", "fz")], axis=1).reshape(-1, 60, 3)
+        energy = run.thermo()[-1]["PotEng"] / len(forces)
+        assert abs(energy - expected["energy"]) < 60 * 1e-5, copies
+        assert np.abs(forces - expected["forces"]).max() < 1e-4 * largest, copies
+
+
+def test_a_run_behind_a_minimisation(kokkos):
+    # Forces are added to others in the one, set in the other, and a GPU replays what it recorded.
+    system = random_system("H C", 20, [8.0, 8.0, 8.0])
+    system.write_data(kokkos.folder / "system.data")
+    for precision, tolerance in (("double", 1e-8), ("single", 1e-3)):
+        script = header(system, newton="off") + pair(system, PAINN, f"precision {precision}") + OUTPUT
+        script += "fix 1 all nve\ntimestep 0.0002\nminimize 0 0 4 10\nrun 6\nminimize 0 0 4 10\nrun 6\n"
+        expected = host_results(kokkos, system, script)
+        assert_agree(kokkos.results(kokkos.run(script), system), expected, tolerance)
+
+
 def test_memory_does_not_grow_during_a_run(kokkos):
     system = random_system("H C", 40, [9.0, 9.0, 9.0])
     system.write_data(kokkos.folder / "system.data")
@@ -301,17 +332,25 @@ def exchange(_, step, local, ids, x, f):
 lib.lammps_extract_atom.restype = ctypes.c_void_p
 lib.lammps_extract_atom.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
 lib.lammps_set_fix_external_callback.argtypes = [ctypes.c_void_p, ctypes.c_char_p] + [ctypes.c_void_p] * 2
-lmp = start("double")
-before = energy(lmp)
-run(lmp, "unfix 1\\nfix 2 all external pf/callback 1 1\\nneigh_modify delay 100 check no")
-lib.lammps_set_fix_external_callback(lmp, b"2", ctypes.cast(exchange, ctypes.c_void_p), lmp)
-energies = []
-for pre in ("yes", "no", "no", "no"):  # setting up calls it, too, and types change after the forces
-    run(lmp, f"run 1 pre {pre}")
-    energies.append(energy(lmp))
-assert energies[0] == energies[2] != energies[1] == energies[3], energies
-assert before in energies, (before, energies)
-lib.lammps_close(lmp)
+def first(lmp, what):
+    return ctypes.cast(lib.lammps_extract_atom(lmp, what), ctypes.POINTER(ctypes.c_int))[0]
+for precision, tolerance in (("double", 0.0), ("single", 1e-4)):
+    lmp = start(precision)
+    before = energy(lmp)
+    run(lmp, f"unfix 1\\nset atom {first(lmp, b'id')} type {3 - first(lmp, b'type')}\\nrun 0")
+    other = energy(lmp)
+    run(lmp, f"set atom {first(lmp, b'id')} type {3 - first(lmp, b'type')}\\nrun 0")
+    assert energy(lmp) == before, precision
+    run(lmp, "fix 2 all external pf/callback 1 1\\nneigh_modify delay 100 check no")
+    lib.lammps_set_fix_external_callback(lmp, b"2", ctypes.cast(exchange, ctypes.c_void_p), lmp)
+    energies = []
+    for pre in ("yes", "no", "no", "no"):  # setting up calls it, too, and types change after the forces
+        run(lmp, f"run 1 pre {pre}")
+        energies.append(energy(lmp))
+    assert energies[0] == energies[2] != energies[1] == energies[3], (precision, energies)
+    for found, expected in zip(sorted(energies[:2]), sorted((before, other))):
+        assert abs(found - expected) <= tolerance, (precision, energies, before, other)
+    lib.lammps_close(lmp)
 lib.lammps_kokkos_finalize()
 lib.lammps_mpi_finalize()
 print("types seen")

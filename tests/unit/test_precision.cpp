@@ -15,10 +15,11 @@ class PrecisionOf : public testing::TestWithParam<Case>, protected NetworkTest {
  protected:
   PrecisionOf() : NetworkTest(GetParam()) {}
 
-  /// Boxes and clusters of several sizes. Wide networks get fewer, for the sake of time.
+  /// Boxes and clusters of several sizes, one box so small that atoms see several images of others.
+  /// Wide networks get fewer, for the sake of time.
   std::vector<System> systems() const {
     std::vector<System> all = {random_liquid(potential, 64, 1), random_cluster(potential, 12, 2),
-                               random_cluster(potential, 20, 3)};
+                               random_cluster(potential, 20, 3), random_liquid(potential, 8, 2)};
     if (potential.channels <= 24) all.push_back(random_liquid(potential, 216, 4));
     return all;
   }
