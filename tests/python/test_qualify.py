@@ -1,6 +1,7 @@
 """potentials/validation/qualify.sh: what it runs and where its results go, what it decides and with which status."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -156,5 +157,9 @@ def test_a_potential_without_the_elements_is_refused(steps, tmp_path):
 
 def test_the_script_passes_its_words_on():
     script = ROOT / "potentials" / "validation" / "qualify.sh"
-    done = subprocess.run(["bash", script, POTENTIAL, "/nowhere.yaml"], capture_output=True, text=True, check=False)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # as in an activated environment
+    done = subprocess.run(
+        ["bash", script, POTENTIAL, "/nowhere.yaml"], capture_output=True, text=True, check=False,
+        env=os.environ | {"PATH": path},
+    )  # fmt: skip
     assert done.returncode == 2 and "/nowhere.yaml" in done.stderr
