@@ -12,16 +12,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lammps import BENZENE_DATA, ROOT, parse_runs  # noqa: E402
-from lammps_kokkos import RUNS, Programs, summary  # noqa: E402
+from lammps_kokkos import RUNS, Programs, summary, thermo  # noqa: E402
 
 POTENTIAL = ROOT / "potentials" / "chno" / "chno-f128.yaml"
 WARM_UP = 2000  # steps
@@ -45,7 +44,7 @@ class Case:
 AS_NEEDED = Case(2.0, "every 20 delay 0 check yes")
 CASES = [
     AS_NEEDED,
-    Case(2.0, "every 20 delay 0 check yes", "mixed"),
+    replace(AS_NEEDED, precision="mixed"),
     Case(2.0, "every 10 delay 0 check yes"),
     Case(2.0, "every 1 delay 0 check yes"),
     Case(1.0, "every 10 delay 0 check no"),
@@ -86,23 +85,15 @@ def run(case: Case, programs: Programs, timeout: float) -> dict:
     with tempfile.TemporaryDirectory(prefix="mlff-benzene-") as folder:
         path = Path(folder) / "in.benzene"
         path.write_text(script(case, programs.plugin))
-        options = f"-k {programs.start} -sf kk -pk kokkos newton off neigh full -log none -in".split()
-        done = subprocess.run(
-            [str(programs.lmp), *options, str(path)],
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            timeout=timeout, env={"OMP_NUM_THREADS": "1", "OMP_PROC_BIND": "false"} | os.environ,
-        )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(f"LAMMPS stopped: {done.stdout[-500:]}")
-    thermo = re.findall(r"^ *(\d+) +([-+.\de]+) +([-+.\de]+) *$", done.stdout, re.M)
-    kelvin = float(thermo[-1][1])
+        output = programs.run(path, timeout)
+    kelvin = thermo(output)[-1][0]
     if not KELVIN[0] < kelvin < KELVIN[1]:
         raise RuntimeError(f"the molecule has {kelvin:.0f} K at the end")
-    made, late = lists_made(done.stdout)
+    made, late = lists_made(output)
     if any(late):
         raise RuntimeError(f"{sum(late)} neighbour lists may have come too late")
     counts = {"lists made": sum(made[-RUNS:]) / RUNS, "kelvin": kelvin}
-    return asdict(case) | summary(parse_runs(done.stdout)[-RUNS:]) | counts
+    return asdict(case) | summary(parse_runs(output)[-RUNS:]) | counts
 
 
 def main(programs: Programs) -> None:

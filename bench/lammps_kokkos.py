@@ -79,10 +79,22 @@ class Programs:
     plugin: Path
     start: str = "on g 1"  # on t 1: without a GPU
 
-    def command(self, case: Case, script: Path) -> list[str]:
-        package = PACKAGE.get(case.style, OTHER_PACKAGE)
+    def run(self, script: Path, timeout: float, package: str = OTHER_PACKAGE) -> str:
+        """What LAMMPS prints. Raises RuntimeError if it stops, TimeoutExpired after so many seconds."""
         options = f"-k {self.start} -sf kk -pk kokkos {package} -log none -in".split()
-        return [str(self.lmp), *options, str(script)]
+        done = subprocess.run(
+            [str(self.lmp), *options, str(script)],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+            env={"OMP_NUM_THREADS": "1", "OMP_PROC_BIND": "false"} | os.environ,
+        )
+        if done.returncode:
+            lines = [s for s in done.stdout.splitlines() if "ERROR" in s or "Signal: " in s]
+            raise RuntimeError(f"LAMMPS stopped: {lines[0] if lines else done.stdout[-500:]}")
+        return done.stdout
 
 
 def number_of_bispectrum_components(twojmax: int) -> int:
@@ -191,25 +203,14 @@ def run(case: Case, folder: Path, programs: Programs, seconds: float, timeout: f
     path = folder / f"in.{stem.name}"
     steps = length(case, cell * along**3, seconds)
     path.write_text(script(case, folder, programs.plugin, along, cell, steps))
-    done = subprocess.run(
-        programs.command(case, path),
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        timeout=timeout,
-        env={"OMP_NUM_THREADS": "1", "OMP_PROC_BIND": "false"} | os.environ,
-    )
-    if done.returncode:
-        lines = [s for s in done.stdout.splitlines() if "ERROR" in s or "Signal: " in s]
-        raise RuntimeError(f"LAMMPS stopped: {lines[0] if lines else done.stdout[-500:]}")
-    states = thermo(done.stdout)
+    output = programs.run(path, timeout, PACKAGE.get(case.style, OTHER_PACKAGE))
+    states = thermo(output)
     if not states[-1][0] < HOT:
         raise RuntimeError(f"the atoms did not stay where they were: {states[-1][0]:.0f} K")
     answer = {}
     if case.style == "mlff":
         answer = deviations(case, folder, system.name, states[0][1], along**3)
-    return asdict(case) | answer | summary(parse_runs(done.stdout)[-RUNS:])
+    return asdict(case) | answer | summary(parse_runs(output)[-RUNS:])
 
 
 def summary(runs: list[dict]) -> dict:

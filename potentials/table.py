@@ -222,17 +222,21 @@ def _errors(row: dict) -> list[str]:
 
 def _speed_heads(measured: dict) -> list[str]:
     """Both systems on a core, and the largest on a GPU."""
-    core, gpu = measured["core"]["atoms"], measured["gpu"]["atoms"]
+    core, gpu, largest = measured["core"]["atoms"], measured["gpu"], _largest(measured)
     heads = [f"ms a step on a core: {what}, {n:,} atoms" for what, n in core.items()]
-    largest = max(gpu, key=lambda what: gpu[what])
-    return [*heads, f"on one {measured['gpu']['machine'].split()[-1]}: {largest}, {gpu[largest]:,} atoms"]
+    return [*heads, f"on one {gpu['machine'].split()[-1]}: {largest}, {gpu['atoms'][largest]:,} atoms"]
+
+
+def _largest(measured: dict) -> str:
+    """The system with the most atoms on a GPU."""
+    atoms = measured["gpu"]["atoms"]
+    return max(atoms, key=lambda what: atoms[what])
 
 
 def _times(name: str, measured: dict) -> list[str]:
     """In the order of _speed_heads."""
-    core, gpu = measured["core"], measured["gpu"]
-    largest = max(gpu["atoms"], key=lambda what: gpu["atoms"][what])
-    times = [core["ms_per_step"][name][what] for what in core["atoms"]] + [gpu["ms_per_step"][name][largest]]
+    core, gpu = measured["core"], measured["gpu"]["ms_per_step"][name]
+    times = [core["ms_per_step"][name][what] for what in core["atoms"]] + [gpu[_largest(measured)]]
     return [f"{t['median']:.3g}" for t in times]
 
 

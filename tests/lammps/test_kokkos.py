@@ -218,7 +218,8 @@ def test_each_size_has_its_kernels(kokkos, potential):
         script = header(system) + f"replicate {copies}\n"
         script += pair(system, potential, "precision single filters spline") + thermo + columns
         run = kokkos.run(script + "run 0\n")
-        forces = np.stack([run.dump()[x] for x in ("fx", "fy", "fz")], axis=1).reshape(-1, 60, 3)
+        atoms = run.dump()
+        forces = np.stack([atoms[x] for x in ("fx", "fy", "fz")], axis=1).reshape(-1, 60, 3)
         energy = run.thermo()[-1]["PotEng"] / len(forces)
         assert abs(energy - expected["energy"]) < 60 * 1e-5, copies
         assert np.abs(forces - expected["forces"]).max() < 1e-4 * largest, copies
