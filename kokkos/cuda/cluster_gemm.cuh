@@ -1,7 +1,7 @@
 // Dense layers of a tile of 16 rows, divided among the blocks of a cluster: few atoms give each
 // multiprocessor little to compute, and they wait for weights instead. A block has some strips of
-// 16 output columns, and its warps divide the inputs, so that each thread reads but a few weights,
-// all of them before it needs the first. As accurate as split_gemm.cuh.
+// 16 output columns, and its warps divide these and the inputs, so that each thread reads but a few
+// weights, all of them before it needs the first. As accurate as split_gemm.cuh.
 #pragma once
 
 #include "split_gemm.cuh"
@@ -86,7 +86,8 @@ __device__ inline unsigned shared_address(const void *p) {
 struct Cluster {
   static constexpr int kRows = 16, kMostBlocks = 8;
   static constexpr bool kManyTiles = false;
-  static constexpr int kMostParts = 6;  ///< axes times blocks of columns of a product
+  static constexpr int kMostParts = 6;           ///< axes times blocks of columns of a product
+  static constexpr int kFours = kRows * 16 / 4;  ///< of columns of a strip
   static constexpr int kPartialSums = kWarps<16> * kMostParts * 16 * 16;
 
   int atoms;            ///< rows of an axis that exist; nothing is done for the others
@@ -141,16 +142,24 @@ struct Cluster {
       send(address_in_block(address, to), x, address_in_block(barrier(), to));
   }
 
-  /// Body(row, column, i) for every four columns i of a strip.
-  template <class Body>
-  __device__ void each_four_of_strip(int strip, Body body) const {
-    if (const int i = thread_index(); i < 4 * atoms) body(i / 4, 16 * strip + i % 4 * 4, i);
+  /// Strips that a block works on at the same time, in as many groups of its threads.
+  __device__ int groups(int strips) const {
+    const int own = strips / blocks;
+    return own >= 4 ? 4 : own >= 2 ? 2 : 1;
   }
-  /// What the thread will need for its four columns of a strip.
+  /// Body(row, column) for every four columns of the groups' strips, the first of which is `strip`.
+  template <class Body>
+  __device__ void each_four_of_groups(int strip, int strips, Body body) const {
+    const int thread = thread_index(), i = thread % kFours, group = thread / kFours;
+    strip += group * blocks;
+    if (group < groups(strips) && strip < strips && i < 4 * atoms)
+      body(i / 4, 16 * strip + i % 4 * 4);
+  }
+  /// What the thread will need for its four columns.
   template <class Read>
-  __device__ auto read_ahead(int strip, Read read) const {
+  __device__ auto read_ahead(int strip, int strips, Read read) const {
     decltype(read(0, 0)) ahead = {};
-    each_four_of_strip(strip, [&](int row, int column, int) { ahead = read(row, column); });
+    each_four_of_groups(strip, strips, [&](int row, int column) { ahead = read(row, column); });
     return ahead;
   }
 };
@@ -158,13 +167,15 @@ struct Cluster {
 template <class Read, class Body>
 __device__ inline void each_four(const Cluster &cluster, int columns, Read read, Body body) {
   const int strips = columns / 16;
-  auto ahead = cluster.read_ahead(min(cluster.block, strips - 1), read);
+  auto ahead = cluster.read_ahead(cluster.block, strips, read);
   cluster.meet();
   if (cluster.block >= strips) cluster.make_nothing();
 #pragma unroll 1
-  for (int strip = cluster.block; strip < strips; strip += cluster.blocks) {
-    if (strip != cluster.block) ahead = cluster.read_ahead(strip, read);
-    cluster.each_four_of_strip(strip, [&](int row, int column, int) { body(row, column, ahead); });
+  for (int strip = cluster.block; strip < strips;
+       strip += cluster.groups(strips) * cluster.blocks) {
+    if (strip != cluster.block) ahead = cluster.read_ahead(strip, strips, read);
+    cluster.each_four_of_groups(strip, strips,
+                                [&](int row, int column) { body(row, column, ahead); });
   }
 }
 
@@ -197,31 +208,28 @@ struct ScaledFragment {
   }
 };
 
-/// A warp's part of a product: every eighth step of 16 inputs, for 16 columns of each of `Blocks`
-/// blocks.
+/// A warp's part of a product: every `stride`-th step of 16 inputs, for 16 columns of each of
+/// `Blocks` blocks.
 template <int Axes, int Blocks>
 struct PartOfInputs {
-  static constexpr int kAhead = Blocks == 1 ? 4 : 2, kStride = kWarps<16>;
+  static constexpr int kAhead = Blocks == 1 ? 4 : 2;
 
   const uint4 *weights;  ///< of the first step, for this lane
-  int block_stride, first, steps;
+  int block_stride, first, stride, steps;
   uint4 b[kAhead][2 * Blocks];
   float sum[Axes][2 * Blocks][4];
-  Channels bias[Blocks];  ///< of the columns that the thread finishes
 
   /// Reads the first weights, and the bias.
-  __device__ PartOfInputs(const SplitLayer &layer, int strip, int strips, int steps)
+  __device__ PartOfInputs(const SplitLayer &layer, int strip, int strips, int first, int stride,
+                          int steps)
       : weights(reinterpret_cast<const uint4 *>(layer.fragments) + strip * steps * 64 +
                 thread_index() % 32),
         block_stride(strips * steps * 64),
-        first(thread_index() / 32),
+        first(first),
+        stride(stride),
         steps(steps) {
-    const int channel = 16 * strip + thread_index() % 4 * 4;
 #pragma unroll
-    for (int n = 0; n < Blocks; ++n)
-      bias[n] = layer.bias ? load(layer.bias + n * 16 * strips + channel) : Channels{};
-#pragma unroll
-    for (int s = 0; s < kAhead; ++s) read_ahead(first + s * kStride, b[s]);
+    for (int s = 0; s < kAhead; ++s) read_ahead(first + s * stride, b[s]);
   }
 
   __device__ void compute(const Operand &x) {
@@ -229,12 +237,12 @@ struct PartOfInputs {
     for (int i = 0; i < Axes * 2 * Blocks * 4; ++i)
       sum[i / (8 * Blocks)][i / 4 % (2 * Blocks)][i % 4] = 0;
 #pragma unroll 1
-    for (int k = first; k < steps; k += kAhead * kStride) {
+    for (int k = first; k < steps; k += kAhead * stride) {
 #pragma unroll
       for (int s = 0; s < kAhead; ++s) {
-        if (k + s * kStride >= steps) break;
-        step(x, k + s * kStride, b[s]);
-        read_ahead(k + (s + kAhead) * kStride, b[s]);
+        if (k + s * stride >= steps) break;
+        step(x, k + s * stride, b[s]);
+        read_ahead(k + (s + kAhead) * stride, b[s]);
       }
     }
   }
@@ -284,6 +292,13 @@ struct PartOfInputs {
   }
 };
 
+/// What a thread reads for its four columns of a product before its operand comes.
+template <class Read, int Blocks>
+struct Ahead {
+  Read read;
+  Channels bias[Blocks];
+};
+
 /// As for a block, but x is kept. `Tiles` is 1. makes_operand: finish puts the next operand.
 template <int Axes, int Tiles, int Blocks, class Read, class Finish>
 __device__ inline void product(const Cluster &cluster, const SplitLayer &layer, int channels,
@@ -291,20 +306,32 @@ __device__ inline void product(const Cluster &cluster, const SplitLayer &layer, 
                                bool makes_operand = true) {
   using Part = PartOfInputs<Axes, Blocks>;
   static_assert(Tiles == 1 && Axes * Blocks <= Cluster::kMostParts);
-  const int steps = x.width / 16, strips = channels / 16, parts = min(steps, Part::kStride);
-  const auto sums = [&](int part, int axis, int block) {
-    return cluster.partial_sums + ((part * Axes + axis) * Blocks + block) * 256;
+  const int steps = x.width / 16, strips = channels / 16;
+  const int groups = cluster.groups(strips), parts = kWarps<16> / groups;  // of a group's warps
+  const auto sums = [&](int warp, int axis, int block) {
+    return cluster.partial_sums + ((warp * Axes + axis) * Blocks + block) * 256;
   };
-  const int first = min(cluster.block, strips - 1);
-  Part part(layer, first, strips, steps);
-  auto ahead = cluster.read_ahead(first, read);
+  const auto part_of_strip = [&](int strip) {
+    const int warp = thread_index() / 32;
+    return Part(layer, min(strip + warp / parts * cluster.blocks, strips - 1), strips, warp % parts,
+                parts, steps);
+  };
+  const auto read_all = [&](int row, int channel) {
+    Ahead<decltype(read(0, 0)), Blocks> ahead = {read(row, channel), {}};
+#pragma unroll
+    for (int n = 0; n < Blocks && layer.bias; ++n)
+      ahead.bias[n] = load(layer.bias + n * 16 * strips + channel);
+    return ahead;
+  };
+  Part part = part_of_strip(cluster.block);
+  auto ahead = cluster.read_ahead(cluster.block, strips, read_all);
   cluster.await(x, Axes);
   if (makes_operand && cluster.block >= strips) cluster.make_nothing();
 #pragma unroll 1
-  for (int strip = cluster.block; strip < strips; strip += cluster.blocks) {
+  for (int strip = cluster.block; strip < strips; strip += groups * cluster.blocks) {
     if (strip != cluster.block) {
-      part = Part(layer, strip, strips, steps);
-      ahead = cluster.read_ahead(strip, read);
+      part = part_of_strip(strip);
+      ahead = cluster.read_ahead(strip, strips, read_all);
       __syncthreads();
     }
     part.compute(x);
@@ -314,19 +341,21 @@ __device__ inline void product(const Cluster &cluster, const SplitLayer &layer, 
       store(sums(thread / 32, i / (2 * Blocks), i / 2 % Blocks) + (i % 2 * 32 + thread % 32) * 4,
             part.four(i / (2 * Blocks), i / 2 % Blocks, i % 2));
     __syncthreads();
-    cluster.each_four_of_strip(strip, [&](int row, int channel, int i) {
+    cluster.each_four_of_groups(strip, strips, [&](int row, int channel) {
+      const int first = thread_index() / Cluster::kFours * parts;
       Channels y[Axes][Blocks] = {};
 #pragma unroll
-      for (int p = 0; p < Part::kStride; ++p)
+      for (int p = 0; p < kWarps<16>; ++p)
 #pragma unroll
-        for (int n = 0; n < Axes * Blocks && p < parts; ++n)
-          y[n / Blocks][n % Blocks] += load(sums(p, n / Blocks, n % Blocks) + 4 * i);
+        for (int n = 0; n < Axes * Blocks && p < min(parts, steps); ++n)
+          y[n / Blocks][n % Blocks] +=
+              load(sums(first + p, n / Blocks, n % Blocks) + thread_index() % Cluster::kFours * 4);
 #pragma unroll
       for (int n = 0; n < Axes * Blocks; ++n) {
         Channels &sum = y[n / Blocks][n % Blocks];
-        sum = sum * layer.inverse_scale + part.bias[n % Blocks];
+        sum = sum * layer.inverse_scale + ahead.bias[n % Blocks];
       }
-      finish(row, channel, y, ahead);
+      finish(row, channel, y, ahead.read);
     });
   }
 }

@@ -212,6 +212,18 @@ constexpr Kernels<DensePair> kDensePair = {
     {dense_pair_kernel<Cluster>, dense_pair_kernel<OneBlock<16>>, dense_pair_kernel<OneBlock<32>>},
     {}};
 
+/// For a launch of clusters of so many blocks; `size` has to live as long.
+cudaLaunchConfig_t cluster_config(int blocks, int bytes, cudaLaunchAttribute &size) {
+  cudaLaunchConfig_t config = {};
+  config.blockDim = dim3(32 * kWarps<32>);
+  config.dynamicSmemBytes = bytes;
+  size.id = cudaLaunchAttributeClusterDimension;
+  size.val.clusterDim = {static_cast<unsigned>(blocks), 1, 1};
+  config.attrs = &size;
+  config.numAttrs = blocks > 1;
+  return config;
+}
+
 /// Whether kernels were compiled for, and so run on, processors with clusters.
 bool have_clusters() {
   static const bool known = [] {
@@ -222,9 +234,24 @@ bool have_clusters() {
   return known;
 }
 
+/// Clusters of so many blocks that run at the same time, a block a processor: those of a cluster
+/// have to be neighbours.
+int resident_clusters(int blocks) {
+  thread_local int known[Cluster::kMostBlocks + 1] = {};
+  if (known[blocks] > 0) return known[blocks];
+  cudaLaunchAttribute size;
+  cudaLaunchConfig_t config = cluster_config(blocks, multiprocessors().shared_bytes, size);
+  const auto kernel = kTurn.any.cluster;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(config.dynamicSmemBytes)));
+  config.gridDim = dim3(blocks * multiprocessors().count);
+  check(cudaOccupancyMaxActiveClusters(&known[blocks], kernel, &config));
+  return known[blocks];
+}
+
 /// How atoms are divided: into tiles of M, each for a block or for a cluster of some. Tiles are
 /// small and have clusters where the processors would otherwise have nothing to do; or they are
-/// small where shared memory holds no more. Clusters of but a few blocks are slower than one.
+/// small where shared memory holds no more.
 struct Division {
   int M = 16, cluster = 1;
   int bytes;  ///< of shared memory
@@ -235,9 +262,10 @@ struct Division {
     const int most = multiprocessors().shared_bytes;
     const int small_tiles = (size + 15) / 16;
     if (have_clusters() && Cluster::bytes() + widths.bytes(16) <= most) {
-      int blocks = std::min(strips, Cluster::kMostBlocks);
-      while (strips % blocks != 0) --blocks;
-      if (small_tiles * components * blocks <= processors) cluster = blocks;
+      cluster = std::min(strips, Cluster::kMostBlocks);
+      while (cluster > 1 &&
+             (strips % cluster != 0 || small_tiles * components > resident_clusters(cluster)))
+        --cluster;
     }
     if (cluster == 1 && small_tiles > processors && widths.bytes(32) <= most) M = 32;
     bytes = widths.bytes(M) + (cluster > 1 ? Cluster::bytes() : 0);
@@ -256,16 +284,10 @@ void launch(Stream stream, const Kernels<Arguments> &kernels, int C, int outputs
   int tiles = (arguments.size + by.M - 1) / by.M;
   if (most_rows > 0) tiles = std::min(tiles, most_rows / by.M);
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, by.bytes));
-  cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(tiles * by.cluster, components);
-  config.blockDim = dim3(32 * kWarps<32>);
-  config.dynamicSmemBytes = by.bytes;
-  config.stream = stream;
   cudaLaunchAttribute cluster;
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim = {static_cast<unsigned>(by.cluster), 1, 1};
-  config.attrs = &cluster;
-  config.numAttrs = by.cluster > 1;
+  cudaLaunchConfig_t config = cluster_config(by.cluster, by.bytes, cluster);
+  config.gridDim = dim3(tiles * by.cluster, components);
+  config.stream = stream;
   check(cudaLaunchKernelEx(&config, kernel, arguments));
 }
 
