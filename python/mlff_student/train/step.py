@@ -196,12 +196,16 @@ class Step:
     def _member_gradients(self, k: int) -> None:
         weights = self.weights[k]
         loss, gradients = self._gradients(weights, self.data.select(self.index[k], self.size))
-        for p, gradient in zip(weights.values(), gradients):
-            p.grad = gradient
+        with torch.no_grad():
+            # A network may explode on atoms closer than any that it has learnt: then nothing is to be followed.
+            flat = torch.cat([gradient.flatten() for gradient in gradients])
+            finite = torch.isfinite(loss) & torch.isfinite(flat).all()
+            parts = torch.where(finite, flat, 0.0).split([p.numel() for p in weights.values()])
+            for p, part in zip(weights.values(), parts):
+                p.grad = part.view_as(p)
+            self.loss_sum[k] += torch.where(finite, loss, 0.0)
         if self.settings.clip > 0:
             nn.utils.clip_grad_norm_(weights.values(), self.settings.clip, foreach=True)
-        with torch.no_grad():
-            self.loss_sum[k] += loss
 
     def _loss(self, weights: dict[str, Tensor], batch: Batch) -> Tensor:
         def network(*graph: Tensor) -> Tensor:
