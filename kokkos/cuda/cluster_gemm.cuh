@@ -83,11 +83,14 @@ __device__ inline unsigned shared_address(const void *p) {
 /// columns. It sends what it makes to all blocks, as FP32 numbers. They wait for an operand when a
 /// product needs it, and for nothing else: that they have it tells them that all are done with
 /// what came before it, so that no operand may lie where the one before it does.
+///
+/// kGroups: of a block's warps. Each works on a strip of its own, and its warps divide the inputs.
+template <int kGroups>
 struct Cluster {
   static constexpr int kRows = 16, kMostBlocks = 8;
   static constexpr bool kManyTiles = false;
-  static constexpr int kMostParts = 6;           ///< axes times blocks of columns of a product
-  static constexpr int kFours = kRows * 16 / 4;  ///< of columns of a strip
+  static constexpr int kWarpsOfGroup = kWarps<16> / kGroups;
+  static constexpr int kMostParts = 6;  ///< axes times blocks of columns of a product
   static constexpr int kPartialSums = kWarps<16> * kMostParts * 16 * 16;
 
   int atoms;            ///< rows of an axis that exist; nothing is done for the others
@@ -142,49 +145,52 @@ struct Cluster {
       send(address_in_block(address, to), x, address_in_block(barrier(), to));
   }
 
-  /// Strips that a block works on at the same time, in as many groups of its threads.
-  __device__ int groups(int strips) const {
-    const int own = strips / blocks;
-    return own >= 4 ? 4 : own >= 2 ? 2 : 1;
-  }
-  /// Body(row, column) for every four columns of the groups' strips, the first of which is `strip`.
+  static __device__ int group() { return kGroups > 1 ? thread_index() / (32 * kWarpsOfGroup) : 0; }
+  static __device__ int warp_of_group() { return thread_index() / 32 % kWarpsOfGroup; }
+  /// The strip of the thread's group, where `strip` is the first group's; may be behind the last.
+  __device__ int strip_of_group(int strip) const { return strip + group() * blocks; }
+
+  /// Body(row, column, i) for every four columns i of a strip of each group; the first has `strip`.
   template <class Body>
-  __device__ void each_four_of_groups(int strip, int strips, Body body) const {
-    const int thread = thread_index(), i = thread % kFours, group = thread / kFours;
-    strip += group * blocks;
-    if (group < groups(strips) && strip < strips && i < 4 * atoms)
-      body(i / 4, 16 * strip + i % 4 * 4);
+  __device__ void each_four_of_strip(int strip, int strips, Body body) const {
+    strip = strip_of_group(strip);
+    const int i = kGroups > 1 ? thread_index() % (32 * kWarpsOfGroup) : thread_index();
+    if (i < 4 * atoms && (kGroups == 1 || strip < strips)) body(i / 4, 16 * strip + i % 4 * 4, i);
   }
-  /// What the thread will need for its four columns.
+  /// What the thread will need for its four columns of a strip.
   template <class Read>
   __device__ auto read_ahead(int strip, int strips, Read read) const {
     decltype(read(0, 0)) ahead = {};
-    each_four_of_groups(strip, strips, [&](int row, int column) { ahead = read(row, column); });
+    each_four_of_strip(strip, strips, [&](int row, int column, int) { ahead = read(row, column); });
     return ahead;
   }
 };
 
-template <class Read, class Body>
-__device__ inline void each_four(const Cluster &cluster, int columns, Read read, Body body) {
+template <int kGroups, class Read, class Body>
+__device__ inline void each_four(const Cluster<kGroups> &cluster, int columns, Read read,
+                                 Body body) {
   const int strips = columns / 16;
-  auto ahead = cluster.read_ahead(cluster.block, strips, read);
+  auto ahead = cluster.read_ahead(min(cluster.block, strips - 1), strips, read);
   cluster.meet();
   if (cluster.block >= strips) cluster.make_nothing();
 #pragma unroll 1
-  for (int strip = cluster.block; strip < strips;
-       strip += cluster.groups(strips) * cluster.blocks) {
+  for (int strip = cluster.block; strip < strips; strip += kGroups * cluster.blocks) {
     if (strip != cluster.block) ahead = cluster.read_ahead(strip, strips, read);
-    cluster.each_four_of_groups(strip, strips,
-                                [&](int row, int column) { body(row, column, ahead); });
+    cluster.each_four_of_strip(strip, strips,
+                               [&](int row, int column, int) { body(row, column, ahead); });
   }
 }
 
-__device__ inline void put(const Cluster &cluster, const Operand &x, int row, int column,
+template <int kGroups>
+__device__ inline void put(const Cluster<kGroups> &cluster, const Operand &x, int row, int column,
                            const Channels &y) {
   cluster.send_to_all(shared_address(x.at(row, column)), y);
 }
 
-__device__ inline void await(const Cluster &cluster, const Operand &x) { cluster.await(x, 1); }
+template <int kGroups>
+__device__ inline void await(const Cluster<kGroups> &cluster, const Operand &x) {
+  cluster.await(x, 1);
+}
 
 /// A fragment of 16 rows and 16 columns, split, and what its two rows were scaled by.
 struct ScaledFragment {
@@ -208,28 +214,31 @@ struct ScaledFragment {
   }
 };
 
-/// A warp's part of a product: every `stride`-th step of 16 inputs, for 16 columns of each of
+/// A warp's part of a product: every kStride-th step of 16 inputs, for 16 columns of each of
 /// `Blocks` blocks.
-template <int Axes, int Blocks>
+template <int Axes, int Blocks, int kStride>
 struct PartOfInputs {
   static constexpr int kAhead = Blocks == 1 ? 4 : 2;
 
   const uint4 *weights;  ///< of the first step, for this lane
-  int block_stride, first, stride, steps;
+  int block_stride, first, steps;
   uint4 b[kAhead][2 * Blocks];
   float sum[Axes][2 * Blocks][4];
+  Channels bias[Blocks];  ///< of the columns that the thread finishes
 
   /// Reads the first weights, and the bias.
-  __device__ PartOfInputs(const SplitLayer &layer, int strip, int strips, int first, int stride,
-                          int steps)
+  __device__ PartOfInputs(const SplitLayer &layer, int strip, int strips, int first, int steps)
       : weights(reinterpret_cast<const uint4 *>(layer.fragments) + strip * steps * 64 +
                 thread_index() % 32),
         block_stride(strips * steps * 64),
         first(first),
-        stride(stride),
         steps(steps) {
+    const int channel = 16 * strip + thread_index() % 4 * 4;
 #pragma unroll
-    for (int s = 0; s < kAhead; ++s) read_ahead(first + s * stride, b[s]);
+    for (int n = 0; n < Blocks; ++n)
+      bias[n] = layer.bias ? load(layer.bias + n * 16 * strips + channel) : Channels{};
+#pragma unroll
+    for (int s = 0; s < kAhead; ++s) read_ahead(first + s * kStride, b[s]);
   }
 
   __device__ void compute(const Operand &x) {
@@ -237,12 +246,12 @@ struct PartOfInputs {
     for (int i = 0; i < Axes * 2 * Blocks * 4; ++i)
       sum[i / (8 * Blocks)][i / 4 % (2 * Blocks)][i % 4] = 0;
 #pragma unroll 1
-    for (int k = first; k < steps; k += kAhead * stride) {
+    for (int k = first; k < steps; k += kAhead * kStride) {
 #pragma unroll
       for (int s = 0; s < kAhead; ++s) {
-        if (k + s * stride >= steps) break;
-        step(x, k + s * stride, b[s]);
-        read_ahead(k + (s + kAhead) * stride, b[s]);
+        if (k + s * kStride >= steps) break;
+        step(x, k + s * kStride, b[s]);
+        read_ahead(k + (s + kAhead) * kStride, b[s]);
       }
     }
   }
@@ -292,46 +301,31 @@ struct PartOfInputs {
   }
 };
 
-/// What a thread reads for its four columns of a product before its operand comes.
-template <class Read, int Blocks>
-struct Ahead {
-  Read read;
-  Channels bias[Blocks];
-};
-
 /// As for a block, but x is kept. `Tiles` is 1. makes_operand: finish puts the next operand.
-template <int Axes, int Tiles, int Blocks, class Read, class Finish>
-__device__ inline void product(const Cluster &cluster, const SplitLayer &layer, int channels,
-                               const Operand &x, Read read, Finish finish,
+template <int Axes, int Tiles, int Blocks, int kGroups, class Read, class Finish>
+__device__ inline void product(const Cluster<kGroups> &cluster, const SplitLayer &layer,
+                               int channels, const Operand &x, Read read, Finish finish,
                                bool makes_operand = true) {
-  using Part = PartOfInputs<Axes, Blocks>;
-  static_assert(Tiles == 1 && Axes * Blocks <= Cluster::kMostParts);
-  const int steps = x.width / 16, strips = channels / 16;
-  const int groups = cluster.groups(strips), parts = kWarps<16> / groups;  // of a group's warps
+  constexpr int kParts = Cluster<kGroups>::kWarpsOfGroup;
+  using Part = PartOfInputs<Axes, Blocks, kParts>;
+  static_assert(Tiles == 1 && Axes * Blocks <= Cluster<kGroups>::kMostParts);
+  const int steps = x.width / 16, strips = channels / 16, parts = min(steps, kParts);
   const auto sums = [&](int warp, int axis, int block) {
     return cluster.partial_sums + ((warp * Axes + axis) * Blocks + block) * 256;
   };
   const auto part_of_strip = [&](int strip) {
-    const int warp = thread_index() / 32;
-    return Part(layer, min(strip + warp / parts * cluster.blocks, strips - 1), strips, warp % parts,
-                parts, steps);
-  };
-  const auto read_all = [&](int row, int channel) {
-    Ahead<decltype(read(0, 0)), Blocks> ahead = {read(row, channel), {}};
-#pragma unroll
-    for (int n = 0; n < Blocks && layer.bias; ++n)
-      ahead.bias[n] = load(layer.bias + n * 16 * strips + channel);
-    return ahead;
+    strip = min(cluster.strip_of_group(strip), strips - 1);
+    return Part(layer, strip, strips, cluster.warp_of_group(), steps);
   };
   Part part = part_of_strip(cluster.block);
-  auto ahead = cluster.read_ahead(cluster.block, strips, read_all);
+  auto ahead = cluster.read_ahead(min(cluster.block, strips - 1), strips, read);
   cluster.await(x, Axes);
   if (makes_operand && cluster.block >= strips) cluster.make_nothing();
 #pragma unroll 1
-  for (int strip = cluster.block; strip < strips; strip += groups * cluster.blocks) {
+  for (int strip = cluster.block; strip < strips; strip += kGroups * cluster.blocks) {
     if (strip != cluster.block) {
       part = part_of_strip(strip);
-      ahead = cluster.read_ahead(strip, strips, read_all);
+      ahead = cluster.read_ahead(strip, strips, read);
       __syncthreads();
     }
     part.compute(x);
@@ -341,21 +335,20 @@ __device__ inline void product(const Cluster &cluster, const SplitLayer &layer, 
       store(sums(thread / 32, i / (2 * Blocks), i / 2 % Blocks) + (i % 2 * 32 + thread % 32) * 4,
             part.four(i / (2 * Blocks), i / 2 % Blocks, i % 2));
     __syncthreads();
-    cluster.each_four_of_groups(strip, strips, [&](int row, int channel) {
-      const int first = thread_index() / Cluster::kFours * parts;
+    cluster.each_four_of_strip(strip, strips, [&](int row, int channel, int i) {
+      const int first = cluster.group() * kParts;
       Channels y[Axes][Blocks] = {};
 #pragma unroll
-      for (int p = 0; p < kWarps<16>; ++p)
+      for (int p = 0; p < kParts; ++p)
 #pragma unroll
-        for (int n = 0; n < Axes * Blocks && p < min(parts, steps); ++n)
-          y[n / Blocks][n % Blocks] +=
-              load(sums(first + p, n / Blocks, n % Blocks) + thread_index() % Cluster::kFours * 4);
+        for (int n = 0; n < Axes * Blocks && p < parts; ++n)
+          y[n / Blocks][n % Blocks] += load(sums(first + p, n / Blocks, n % Blocks) + 4 * i);
 #pragma unroll
       for (int n = 0; n < Axes * Blocks; ++n) {
         Channels &sum = y[n / Blocks][n % Blocks];
-        sum = sum * layer.inverse_scale + ahead.bias[n % Blocks];
+        sum = sum * layer.inverse_scale + part.bias[n % Blocks];
       }
-      finish(row, channel, y, ahead.read);
+      finish(row, channel, y, ahead);
     });
   }
 }

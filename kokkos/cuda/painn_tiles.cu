@@ -182,13 +182,13 @@ void dense_pair_kernel(const __grid_constant__ DensePair p) {
       false);  // or a block might send to one that has ended
 }
 
-/// A kernel for clusters and for small and large tiles of a block, each for any number of channels
-/// and for the usual ones.
+/// A kernel for clusters whose blocks have one strip, or several, two at a time; and for small and
+/// large tiles of a block, each for any number of channels and for the usual ones.
 template <class Arguments>
 struct Kernels {
   using Kernel = void (*)(Arguments);
   struct Sizes {
-    Kernel cluster, small, large;
+    Kernel cluster, cluster_of_pairs, small, large;
   } any, usual[3];
 
   const Sizes &choose(int C) const {
@@ -196,8 +196,11 @@ struct Kernels {
   }
 };
 
-#define MLFF_KERNELS(kernel, channels) \
-  { kernel<Cluster, channels>, kernel<OneBlock<16>, channels>, kernel<OneBlock<32>, channels> }
+#define MLFF_KERNELS(kernel, channels)                                                          \
+  {                                                                                             \
+    kernel<Cluster<1>, channels>, kernel<Cluster<2>, channels>, kernel<OneBlock<16>, channels>, \
+        kernel<OneBlock<32>, channels>                                                          \
+  }
 #define MLFF_ALL_KERNELS(kernel)                                                     \
   {                                                                                  \
     MLFF_KERNELS(kernel, 0), {                                                       \
@@ -209,20 +212,9 @@ constexpr Kernels<FinishLayerAdjoint> kFinishLayerAdjoint =
     MLFF_ALL_KERNELS(finish_layer_adjoint_kernel);
 constexpr Kernels<Turn> kTurn = MLFF_ALL_KERNELS(turn_kernel);
 constexpr Kernels<DensePair> kDensePair = {
-    {dense_pair_kernel<Cluster>, dense_pair_kernel<OneBlock<16>>, dense_pair_kernel<OneBlock<32>>},
+    {dense_pair_kernel<Cluster<1>>, dense_pair_kernel<Cluster<2>>, dense_pair_kernel<OneBlock<16>>,
+     dense_pair_kernel<OneBlock<32>>},
     {}};
-
-/// For a launch of clusters of so many blocks; `size` has to live as long.
-cudaLaunchConfig_t cluster_config(int blocks, int bytes, cudaLaunchAttribute &size) {
-  cudaLaunchConfig_t config = {};
-  config.blockDim = dim3(32 * kWarps<32>);
-  config.dynamicSmemBytes = bytes;
-  size.id = cudaLaunchAttributeClusterDimension;
-  size.val.clusterDim = {static_cast<unsigned>(blocks), 1, 1};
-  config.attrs = &size;
-  config.numAttrs = blocks > 1;
-  return config;
-}
 
 /// Whether kernels were compiled for, and so run on, processors with clusters.
 bool have_clusters() {
@@ -234,41 +226,30 @@ bool have_clusters() {
   return known;
 }
 
-/// Clusters of so many blocks that run at the same time, a block a processor: those of a cluster
-/// have to be neighbours.
-int resident_clusters(int blocks) {
-  thread_local int known[Cluster::kMostBlocks + 1] = {};
-  if (known[blocks] > 0) return known[blocks];
-  cudaLaunchAttribute size;
-  cudaLaunchConfig_t config = cluster_config(blocks, multiprocessors().shared_bytes, size);
-  const auto kernel = kTurn.any.cluster;
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(config.dynamicSmemBytes)));
-  config.gridDim = dim3(blocks * multiprocessors().count);
-  check(cudaOccupancyMaxActiveClusters(&known[blocks], kernel, &config));
-  return known[blocks];
-}
-
 /// How atoms are divided: into tiles of M, each for a block or for a cluster of some. Tiles are
 /// small and have clusters where the processors would otherwise have nothing to do; or they are
-/// small where shared memory holds no more.
+/// small where shared memory holds no more. A cluster's blocks have as few strips as they can, or
+/// two: clusters of fewer blocks are slower than one block.
 struct Division {
   int M = 16, cluster = 1;
-  int bytes;  ///< of shared memory
+  bool pairs = false;  ///< whether the cluster's blocks work on two strips at a time
+  int bytes;           ///< of shared memory
 
   /// strips: of 16 output columns, which a cluster is to share evenly.
   Division(int size, int components, int strips, Widths widths) {
     const int processors = multiprocessors().count;
     const int most = multiprocessors().shared_bytes;
     const int small_tiles = (size + 15) / 16;
-    if (have_clusters() && Cluster::bytes() + widths.bytes(16) <= most) {
-      cluster = std::min(strips, Cluster::kMostBlocks);
-      while (cluster > 1 &&
-             (strips % cluster != 0 || small_tiles * components > resident_clusters(cluster)))
-        --cluster;
+    if (have_clusters() && Cluster<1>::bytes() + widths.bytes(16) <= most) {
+      int blocks = std::min(strips, Cluster<1>::kMostBlocks);
+      while (strips % blocks != 0) --blocks;
+      const auto all_run = [&] { return small_tiles * components * blocks <= processors; };
+      if (!all_run() && strips == blocks && blocks % 2 == 0) blocks /= 2;
+      if (all_run()) cluster = blocks;
+      pairs = strips > cluster;
     }
     if (cluster == 1 && small_tiles > processors && widths.bytes(32) <= most) M = 32;
-    bytes = widths.bytes(M) + (cluster > 1 ? Cluster::bytes() : 0);
+    bytes = widths.bytes(M) + (cluster > 1 ? Cluster<1>::bytes() : 0);
   }
 };
 
@@ -280,14 +261,21 @@ void launch(Stream stream, const Kernels<Arguments> &kernels, int C, int outputs
   if (arguments.size == 0) return;
   const Division by(arguments.size, components, outputs / 16, widths);
   const auto &sizes = kernels.choose(C);
-  const auto kernel = by.cluster > 1 ? sizes.cluster : by.M == 16 ? sizes.small : sizes.large;
+  const auto of_clusters = by.pairs ? sizes.cluster_of_pairs : sizes.cluster;
+  const auto kernel = by.cluster > 1 ? of_clusters : by.M == 16 ? sizes.small : sizes.large;
   int tiles = (arguments.size + by.M - 1) / by.M;
   if (most_rows > 0) tiles = std::min(tiles, most_rows / by.M);
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, by.bytes));
-  cudaLaunchAttribute cluster;
-  cudaLaunchConfig_t config = cluster_config(by.cluster, by.bytes, cluster);
+  cudaLaunchConfig_t config = {};
   config.gridDim = dim3(tiles * by.cluster, components);
+  config.blockDim = dim3(32 * kWarps<32>);
+  config.dynamicSmemBytes = by.bytes;
   config.stream = stream;
+  cudaLaunchAttribute cluster;
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim = {static_cast<unsigned>(by.cluster), 1, 1};
+  config.attrs = &cluster;
+  config.numAttrs = by.cluster > 1;
   check(cudaLaunchKernelEx(&config, kernel, arguments));
 }
 

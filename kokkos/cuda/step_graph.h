@@ -6,11 +6,32 @@
 #include <cuda_runtime.h>
 
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "cuda/multiprocessors.h"
 #include "device_network.h"
 
 namespace mlff::cuda {
+
+/// How many blocks the clusters of a graph's kernels have, kernel after kernel; 0: none are asked
+/// for.
+inline std::vector<unsigned> cluster_sizes(cudaGraph_t graph) {
+  std::size_t count = 0;
+  check(cudaGraphGetNodes(graph, nullptr, &count));
+  std::vector<cudaGraphNode_t> nodes(count);
+  check(cudaGraphGetNodes(graph, nodes.data(), &count));
+  std::vector<unsigned> sizes;
+  for (const cudaGraphNode_t node : nodes) {
+    cudaGraphNodeType type;
+    check(cudaGraphNodeGetType(node, &type));
+    if (type != cudaGraphNodeTypeKernel) continue;
+    cudaLaunchAttributeValue value;
+    check(cudaGraphKernelNodeGetAttribute(node, cudaLaunchAttributeClusterDimension, &value));
+    sizes.push_back(value.clusterDim.x);
+  }
+  return sizes;
+}
 
 class StepGraph {
  public:
@@ -70,13 +91,17 @@ class StepGraph {
       throw;
     }
     check(cudaStreamEndCapture(stream, &recorded));
-    // A changed graph of the same kernels takes a fraction of the time that a new one does.
+    // A changed graph of the same kernels takes a fraction of the time that a new one does. CUDA 13
+    // updates the sizes of grids but not of clusters, and says nothing: the launch fails then.
+    std::vector<unsigned> clusters = cluster_sizes(recorded);
     cudaGraphExecUpdateResultInfo info;
-    if (graph_ && cudaGraphExecUpdate(graph_, recorded, &info) != cudaSuccess) {
+    if (graph_ &&
+        (clusters != clusters_ || cudaGraphExecUpdate(graph_, recorded, &info) != cudaSuccess)) {
       cudaGetLastError();  // not an error: it differs too much
       check(cudaGraphExecDestroy(graph_));
       graph_ = nullptr;
     }
+    clusters_ = std::move(clusters);
     const cudaError_t status =
         graph_ ? cudaSuccess : cudaGraphInstantiate(&graph_, recorded, nullptr, nullptr, 0);
     cudaGraphDestroy(recorded);
@@ -84,6 +109,7 @@ class StepGraph {
   }
 
   cudaGraphExec_t graph_ = nullptr;
+  std::vector<unsigned> clusters_;  ///< cluster_sizes of it
   Key seen_, recorded_;
 };
 

@@ -78,5 +78,19 @@ TEST_P(ShuffledLists, ChangeNoBit) {
   }
 }
 
+/// Devices divide few atoms otherwise than many, and keep what they queue for the next step.
+TEST_P(ShuffledLists, ChangeNoBitBehindOtherSizes) {
+  const std::unique_ptr<Network> net = network(Precision::Single, Filters::Spline);
+  std::mt19937 random(1);
+  for (const int size : {60, 300, 8, 700, 300, 60}) {
+    const System system = random_liquid(potential, size, 1);
+    const Structure structure(system.positions, system.elements, system.cell, net->cutoff());
+    const std::unique_ptr<Network> other = network(Precision::Single, Filters::Spline);
+    const std::vector<double> alone = Shuffled(structure, random).evaluate(*other);
+    for (int k = 0; k < 3; ++k)
+      EXPECT_EQ(Shuffled(structure, random).evaluate(*net), alone) << size << " atoms";
+  }
+}
+
 }  // namespace
 }  // namespace mlff::test
