@@ -1,11 +1,10 @@
-"""Write data.md: what is in frames.npz, and whether its labels can be made again.
+"""Write data.md: what is in the files of frames, and whether their labels can be made again.
 
-python summarise.py [config.yaml]         # tblite must be there; takes minutes
+python summarise.py         # tblite must be there; takes a minute
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -19,8 +18,17 @@ from mlff_student.train.sampling import make_teacher
 from mlff_student.train.starts import structures_of
 from mlff_student.units import SYMBOLS
 
-MORE = ["frames-more.npz"]  # what was labelled later
-ACTIVE = ["frames_active_1.npz", "frames_active_2.npz"]  # what two rounds of active learning asked for
+CONFIG = "config-f128-final.yaml"  # reads all files
+MADE_BY = {  # what made a file, and what is to be said of it
+    "frames.npz": "config-f128.yaml",
+    "frames-more.npz": "config-f128.yaml, other pieces than those of frames.npz",
+    "frames_active_1.npz": "config-f64.yaml",
+    "frames_active_2.npz": "config-f64.yaml",
+    "frames_hot_1.npz": "config-f64-hot.yaml",
+    "frames_hot_2.npz": "config-f64-hot.yaml",
+    "frames-close.npz": "config-close.yaml",
+    "frames-modes.npz": "modes/, less the frames in which a molecule is not whole",
+}
 LABELLED_AGAIN = 200  # frames
 ODD = 8  # standard deviations of the energy per atom in its class
 
@@ -97,20 +105,22 @@ def labelled_again(frames: Frames, config: object) -> str:
 
 
 def described(path: Path) -> str:
-    """Size and hash of a file of frames, and how many pieces of the recipe or frames of a round are in it."""
+    """Size and hash of a file of frames, what made it, and its frames, pieces of the recipe or round."""
     content, frames = path.read_bytes(), Frames.load(path)
     digest, recipe = hashlib.sha256(content).hexdigest(), frames.recipe
-    held = f"pieces {recipe['pieces']}" if "pieces" in recipe else f"{len(frames):,} frames of round {recipe['round']}"
-    return f"- {path.name}: {len(content) / 1e6:.1f} MB, SHA-256 `{digest}`, {held}"
+    held = f"pieces {recipe['pieces']}" if "pieces" in recipe else f"round {recipe['round']}"
+    return (
+        f"- {path.name}: {len(frames):,} frames, {len(content) / 1e6:.1f} MB, SHA-256 `{digest}`, {held} of "
+        f"{MADE_BY[path.name]}"
+    )
 
 
 def main() -> None:
     """Write data.md beside the configuration."""
     folder = Path(__file__).parent
-    config = load_config(folder / "config-f128.yaml")
-    names = [config.data.file, *(name for name in MORE if (folder / name).exists())]
-    training = dataclasses.replace(config.training, more_frames=names[1:])
-    frames, parts, _ = load_frames(dataclasses.replace(config, training=training))
+    config = load_config(folder / CONFIG)
+    names = [config.data.file, *config.training.more_frames]
+    frames, parts, _ = load_frames(config)
     head = [
         "class",
         "groups",
@@ -125,9 +135,9 @@ def main() -> None:
     lines = [
         "# The labelled frames",
         "",
-        *(described(folder / name) for name in [*names, *ACTIVE] if (folder / name).exists()),
+        *(described(folder / name) for name in names),
         "",
-        f"In {' and '.join(names)} {len(frames):,} frames with {frames.counts.sum():,} atoms.",
+        f"In all {len(frames):,} frames with {frames.counts.sum():,} atoms.",
         f"Teacher: {config.teacher.name}, {config.teacher.arguments}. Written by summarise.py.",
         "",
         "A group is a molecule, a pair, a composition of a cluster, or a liquid. Root mean square and",
