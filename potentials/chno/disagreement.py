@@ -25,7 +25,7 @@ from mlff_student.lammps_session import Session  # noqa: E402
 from results import origin  # noqa: E402
 
 MEMBERS = [HERE / f"chno-f64-{k}.yaml" for k in (1, 2, 3, 4)]
-CONFIG = HERE / "config-f64-active.yaml"
+CONFIG = HERE / "config-f64-final.yaml"
 SHARES = (0.5, 0.8, 0.9, 0.95, 0.99)  # quantiles of the disagreement
 
 

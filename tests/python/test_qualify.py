@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parents[2]
 POTENTIAL = ROOT / "potentials" / "chno" / "chno-f64-1.yaml"
-CONFIG = ROOT / "potentials" / "chno" / "config-f64-active.yaml"
+CONFIG = ROOT / "potentials" / "chno" / "config-f64-final.yaml"
 sys.path.insert(0, str(ROOT / "potentials" / "validation"))
 
 import qualify  # noqa: E402

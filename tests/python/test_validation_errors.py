@@ -71,7 +71,7 @@ def test_a_file_instead_of_the_configurations_is_alone(config, monkeypatch):
 
 @pytest.mark.parametrize(
     "potential, config",
-    [("chno-f128", "config-f128-active.yaml"), ("chno-f64-1", "config-f64-active.yaml")],
+    [("chno-f128", "config-f128-final.yaml"), ("chno-f64-1", "config-f64-final.yaml")],
 )
 def test_shipped_errors_are_of_these_frames(potential, config):
     """As many frames of each class as the potential's own table has."""
@@ -87,4 +87,4 @@ def test_shipped_errors_are_of_these_frames(potential, config):
 def test_the_disagreement_is_that_of_the_committee_that_ships():
     measured = json.loads((CHNO / "disagreement.json").read_text())
     assert measured["members"] == [origin(CHNO / f"chno-f64-{k}.yaml") for k in (1, 2, 3, 4)]
-    assert measured["frames_sha256"] == errors.held_out(CHNO / "config-f64-active.yaml", None)[0].hash()
+    assert measured["frames_sha256"] == errors.held_out(CHNO / "config-f64-final.yaml", None)[0].hash()
