@@ -19,15 +19,15 @@ from mlff_student.train.starts import structures_of
 from mlff_student.units import SYMBOLS
 
 CONFIG = "config-f128-final.yaml"  # reads all files
-MADE_BY = {  # what made a file, and what is to be said of it
+MADE_BY = {  # what made a file
     "frames.npz": "config-f128.yaml",
-    "frames-more.npz": "config-f128.yaml, other pieces than those of frames.npz",
+    "frames-more.npz": "config-f128.yaml",
     "frames_active_1.npz": "config-f64.yaml",
     "frames_active_2.npz": "config-f64.yaml",
     "frames_hot_1.npz": "config-f64-hot.yaml",
     "frames_hot_2.npz": "config-f64-hot.yaml",
     "frames-close.npz": "config-close.yaml",
-    "frames-modes.npz": "modes/, less the frames in which a molecule is not whole",
+    "frames-modes.npz": "modes/config.yaml, less what keep_whole.py drops",
 }
 LABELLED_AGAIN = 200  # frames
 ODD = 8  # standard deviations of the energy per atom in its class
@@ -110,8 +110,8 @@ def described(path: Path) -> str:
     digest, recipe = hashlib.sha256(content).hexdigest(), frames.recipe
     held = f"pieces {recipe['pieces']}" if "pieces" in recipe else f"round {recipe['round']}"
     return (
-        f"- {path.name}: {len(frames):,} frames, {len(content) / 1e6:.1f} MB, SHA-256 `{digest}`, {held} of "
-        f"{MADE_BY[path.name]}"
+        f"- {path.name}: {len(frames):,} frames, {len(content) / 1e6:.1f} MB, SHA-256 `{digest}`, of "
+        f"{MADE_BY[path.name]}: {held}"
     )
 
 

@@ -302,7 +302,7 @@ def write_expansion(page: Page) -> None:
     counts = [f"{one.snapshots} of {one.box}" for one in expansion.LIQUIDS.values()]
     page.add(
         "### Expansion of liquids", "", f"Pressures at {expansion.TEMPERATURE:g} K, means with standard errors over "
-        "configurations that are the same for all: at each density snapshots of dynamics with chno-f128, "
+        "configurations that are the same for all: at each density snapshots of dynamics with an earlier chno-f128, "
         f"{expansion.SPACING:g} ps apart, {', '.join(counts)}. They are pressures of molecules, without the forces and "
         "motion within them; with those, as pressures of atoms, the average of long dynamics is the same, but the "
         "scatter is larger. At 1 atm a liquid expands from where its pressure is positive.", "",
