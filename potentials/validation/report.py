@@ -60,11 +60,6 @@ class Page:
         """Appends lines."""
         self.lines += lines
 
-    @property
-    def here(self) -> str:
-        """This script's folder as the page's links have it."""
-        return Path(os.path.relpath(HERE, self.file.absolute().parent)).as_posix()
-
     def table(self, heads: list[str], rows: list[list[str]]) -> None:
         """Appends a table and an empty line."""
         self.add(*(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows]), "")
@@ -374,8 +369,8 @@ def write_stability(page: Page) -> None:
     page.add(
         "## Stability", "", "Molecular dynamics by Langevin's equation. A molecule or liquid fails by a bond that "
         "breaks or forms, a coordinate that is not a number, or, at constant pressure, a density beyond 0.5 to 1.6 "
-        "times that at first. A bond that forms between two molecules may mean that training had no contacts as close "
-        f"([how that was found, and mended]({page.here}/../chno/README.md#hydrogen-atoms-that-must-not-bond)).", "",
+        "times that at first. A bond that forms between two molecules may mean that training had no contacts as close: "
+        "`potentials/chno/README.md` tells how that was found, and mended.", "",
     )  # fmt: skip
     for name, result in results.items():
         rows = []
@@ -502,11 +497,12 @@ def fill(students: dict[str, Path], file: Path) -> Page:
 
 def text_of(page: Page) -> str:
     """What stands in the page's file: where the students fail, and the sections."""
+    here = Path(os.path.relpath(HERE, page.file.absolute().parent)).as_posix()
     head = [
         "# Validation", "",
         f"Students against their teacher, {teacher.NAME}; how far the teacher is from experiment is another matter. "
         "Written by `potentials/validation/report.py` from measured results, failures included; "
-        f"[potentials/validation]({page.here}/README.md) tells how to validate a potential of your own.",
+        f"[potentials/validation]({here}/README.md) tells how to validate a potential of your own.",
         "", "## Where they fail", "",
         "What a student must not exceed; ✗ marks it in the tables where it does: "
         + "; ".join(f"{what} {limit:g} {unit}".strip() for limit, what, unit in CRITERIA.values()) + ".", "",
