@@ -27,7 +27,7 @@ from mlff_student.reference import evaluate, make_check  # noqa: E402
 ELEMENTS = ["H", "C", "N", "O"]
 DENSITY = 0.1  # atoms/Angstrom^3
 JITTER = 0.3  # Angstrom
-MOLECULES = (12, 20, 50, 100)
+MOLECULES = (10, 12, 20, 50, 100)
 BOXES = {216: 6, 1728: 12}  # atoms -> atoms along an edge
 LARGEST_FORCE = 0.05  # eV/Angstrom, in the molecule of 100 atoms
 ARCHITECTURES = ("painn", "mlff-distiller")

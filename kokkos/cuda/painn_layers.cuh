@@ -58,11 +58,11 @@ __device__ inline Operand new_vector(const Tile<Team> &tile, int c) {
           tile.C};
 }
 
-/// features [4][C] become state [4][C], which the last layer has no use for; the small operand
-/// becomes s, not yet split, and new_vector v.
-template <bool Last, class Team>
-__device__ inline void update(const Tile<Team> &tile, const UpdateLayers &layers,
-                              const UpdateKept &kept, const float *features, float *state) {
+/// The first half of update: V and W of v, kept; the small operand becomes <s, norms of V>, and
+/// scalar_product <V, W>.
+template <class Team>
+__device__ inline void mix_vectors(const Tile<Team> &tile, const SplitLayer &mix,
+                                   const UpdateKept &kept, const float *features) {
   constexpr int M = Team::kRows;
   const int C = tile.C;
   const Operand v = tile.in_large(C), s_n = tile.in_small(2 * C), q = scalar_product(tile);
@@ -75,8 +75,7 @@ __device__ inline void update(const Tile<Team> &tile, const UpdateLayers &layers
   });
   tile.team.also(C);  // s
   product<3, 1, 2>(
-      tile.team, layers.mix, C, v, Nothing(),
-      [&](int row, int f, const Channels(&y)[3][2], Nothing) {
+      tile.team, mix, C, v, Nothing(), [&](int row, int f, const Channels(&y)[3][2], Nothing) {
         const Channels V[3] = {y[0][0], y[1][0], y[2][0]}, W[3] = {y[0][1], y[1][1], y[2][1]};
         store(q.at(row, f), dot(V, W));
         put(tile.team, s_n, row, C + f, square_root(squared_norm(V, tile.epsilon)));
@@ -85,8 +84,18 @@ __device__ inline void update(const Tile<Team> &tile, const UpdateLayers &layers
         for (int c = 0; c < 3; ++c)
           for (int b = 0; b < 2; ++b) store(mixed + (2 * c + b) * C, y[c][b]);
       });
-  const Operand hidden = tile.in_large(C), s = tile.in_small(C);
   tile.team.also(-C);
+}
+
+/// features [4][C] become state [4][C], which the last layer has no use for; the small operand
+/// becomes s, not yet split, and new_vector v.
+template <bool Last, class Team>
+__device__ inline void update(const Tile<Team> &tile, const UpdateLayers &layers,
+                              const UpdateKept &kept, const float *features, float *state) {
+  const int C = tile.C;
+  mix_vectors(tile, layers.mix, kept, features);
+  const Operand hidden = tile.in_large(C), s = tile.in_small(C), s_n = tile.in_small(2 * C),
+                q = scalar_product(tile);
   product<1, Tile<Team>::kFragments, 1>(tile.team, layers.upd0, C, s_n, Nothing(),
                                         [&](int row, int f, const Channels(&y)[1][1], Nothing) {
                                           Channels slope;
@@ -101,7 +110,7 @@ __device__ inline void update(const Tile<Team> &tile, const UpdateLayers &layers
   const auto read_before = [&](int row, int f) -> Before {
     const int at = tile.row(row);
     if constexpr (Last) return {{load(features + 4 * C * at + f), {}}, {}};
-    Before before = {read_features(row, f), {}};
+    Before before = {load_features(C, features + 4 * C * at + f), {}};
     load3(2 * C, kept.mixed + 6 * C * at + C + f, before.W);
     return before;
   };
@@ -126,6 +135,54 @@ __device__ inline void update(const Tile<Team> &tile, const UpdateLayers &layers
       });
 }
 
+/// What the adjoint of update reads of four channels: V and W, the adjoint behind it, and gates. In
+/// the last layer neither the adjoint of v nor its gate is there.
+struct BehindUpdate {
+  Mixed mixed;
+  Features<Channels> x_bar;
+  Gates<Channels> a;
+
+  template <bool Last>
+  static __device__ BehindUpdate read(int C, int row, int f, const UpdateKept &kept,
+                                      const float *h) {
+    const float *gates = kept.gates + 2 * C * row + f;
+    BehindUpdate x = {Mixed::read(C, kept.mixed + 6 * C * row + f), {}, {}};
+    if constexpr (Last)
+      x.x_bar.s = load(h + 4 * C * row + f);
+    else
+      x.x_bar = load_features(C, h + 4 * C * row + f);
+    x.a.sv = load(gates);
+    if constexpr (!Last) x.a.v = load(gates + C);
+    return x;
+  }
+};
+
+/// The first half of update_adjoint: the small operand becomes the adjoint of the hidden layer
+/// before its SiLU.
+template <bool Last, class Team>
+__device__ inline void gates_adjoint(const Tile<Team> &tile, const SplitLayer &upd1,
+                                     const UpdateKept &kept, const Operand &gates_bar,
+                                     const float *h) {
+  const int C = tile.C;
+  const Operand hidden_bar = tile.in_small(C);
+  const auto read_behind = [&](int row, int f) {
+    return BehindUpdate::read<Last>(C, tile.row(row), f, kept, h);
+  };
+  each_four(tile.team, C, read_behind, [&](int row, int f, const BehindUpdate &behind) {
+    const Mixed &mixed = behind.mixed;
+    const Gates<Channels> bar = update_adjoint_gates(mixed.V, mixed.W, behind.x_bar);
+    put(tile.team, gates_bar, row, f, bar.s);
+    put(tile.team, gates_bar, row, C + f, bar.sv);
+    if constexpr (!Last) put(tile.team, gates_bar, row, 2 * C + f, bar.v);
+  });
+  product<1, Tile<Team>::kFragments, 1>(
+      tile.team, upd1, C, gates_bar,
+      [&](int row, int f) { return load(kept.hidden_slope + C * tile.row(row) + f); },
+      [&](int row, int f, const Channels(&y)[1][1], const Channels &slope) {
+        put(tile.team, hidden_bar, row, f, y[0][0] * slope);
+      });
+}
+
 /// Adjoint of update: h [4][C], the adjoint behind the update, becomes that before it. In the last
 /// layer h.v is zero and not read. gates_bar: memory for the first operand.
 template <bool Last, class Team>
@@ -133,51 +190,24 @@ __device__ inline void update_adjoint(const Tile<Team> &tile, const UpdateAdjoin
                                       const UpdateKept &kept, const Operand &gates_bar, float *h) {
   constexpr int M = Team::kRows;
   const int C = tile.C;
-  const auto load_h = [&](int at) -> Features<Channels> {
-    if constexpr (Last) return {load(h + at), {}};
-    return load_features(C, h + at);
-  };
-  const Operand hidden_bar = tile.in_small(C);
   tile.team.wait();
-  struct Before {
-    Mixed mixed;
-    Features<Channels> x_bar;
-    Gates<Channels> a;
-  };
-  const auto read_before = [&](int row, int f) -> Before {
-    const int at = tile.row(row);
-    const float *gates = kept.gates + 2 * C * at + f;
-    Before before = {Mixed::read(C, kept.mixed + 6 * C * at + f), load_h(4 * C * at + f), {}};
-    before.a.sv = load(gates);
-    if constexpr (!Last) before.a.v = load(gates + C);
-    return before;
-  };
-  each_four(tile.team, C, read_before, [&](int row, int f, const Before &before) {
-    const Mixed &mixed = before.mixed;
-    const Gates<Channels> bar = update_adjoint_gates(mixed.V, mixed.W, before.x_bar);
-    put(tile.team, gates_bar, row, f, bar.s);
-    put(tile.team, gates_bar, row, C + f, bar.sv);
-    if constexpr (!Last) put(tile.team, gates_bar, row, 2 * C + f, bar.v);
-  });
-  product<1, Tile<Team>::kFragments, 1>(
-      tile.team, layers.upd1, C, gates_bar,
-      [&](int row, int f) { return load(kept.hidden_slope + C * tile.row(row) + f); },
-      [&](int row, int f, const Channels(&y)[1][1], const Channels &slope) {
-        put(tile.team, hidden_bar, row, f, y[0][0] * slope);
-      });
+  gates_adjoint<Last>(tile, layers.upd1, kept, gates_bar, h);
   const Operand mixed_bar = tile.in_large(2 * C);
+  const auto read_behind = [&](int row, int f) {
+    return BehindUpdate::read<Last>(C, tile.row(row), f, kept, h);
+  };
   product<1, Tile<Team>::kFragments, 2>(
-      tile.team, layers.upd0, C, hidden_bar, read_before,
-      [&](int row, int f, const Channels(&y)[1][2], const Before &before) {
-        const Mixed &mixed = before.mixed;
+      tile.team, layers.upd0, C, tile.in_small(C), read_behind,
+      [&](int row, int f, const Channels(&y)[1][2], const BehindUpdate &behind) {
+        const Mixed &mixed = behind.mixed;
         const Channels n_bar_over_n = over_root(y[0][1], squared_norm(mixed.V, tile.epsilon));
         Mixed bar;
-        update_adjoint_mix(before.a, mixed.V, mixed.W, n_bar_over_n, before.x_bar, bar.V, bar.W);
+        update_adjoint_mix(behind.a, mixed.V, mixed.W, n_bar_over_n, behind.x_bar, bar.V, bar.W);
         for (int c = 0; c < 3; ++c) {
           put(tile.team, mixed_bar, c * M + row, f, bar.V[c]);
           put(tile.team, mixed_bar, c * M + row, C + f, bar.W[c]);
         }
-        if (row < tile.atoms) store(h + 4 * C * row + f, before.x_bar.s + y[0][0]);
+        if (row < tile.atoms) store(h + 4 * C * row + f, behind.x_bar.s + y[0][0]);
       });
   struct Vector {
     Channels x[3];

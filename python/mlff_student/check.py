@@ -23,7 +23,8 @@ from .measurements import (
 )
 from .potential import Potential, PotentialError
 
-# Limits; eV, eV/atom, or relative to the root mean square of what a number is compared with.
+# Limits; eV, eV/atom, or relative to the root mean square of what a number is compared with, which for forces in
+# other precisions and with other filters is that of a shaken structure.
 CHECK_ENERGY, CHECK_FORCES = 1e-10, 1e-9
 JUMP, ORIENTATION = 1e-6, 1e-6
 DIFFERENCES = 1e-8
@@ -208,7 +209,8 @@ def command(file: str, structures: tuple[str, ...], as_json: bool) -> None:
 
     Energy and forces of the file's check structure; the jump of the energy as a neighbour crosses the cutoff;
     the change of the energy as a structure is rotated in empty space; forces against central differences of
-    the energy; each precision and the spline filters against double precision and exact filters.
+    the energy; each precision and the spline filters against double precision and exact filters, at rest and
+    shaken by up to 0.05 Angstrom, relative to the forces then.
 
     Exit status: 0 if all are within their limits, 1 if one is not, 2 if nothing could be measured.
     """

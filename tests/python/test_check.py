@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -221,6 +222,24 @@ def test_a_deviation_of_the_precision_is_found(session):
     energy, largest, rms = precision_deviation(Falsified(session, change), session, [structure])
     assert energy == pytest.approx(6e-3 / len(structure.elements))
     assert rms == pytest.approx(0.01) and largest > rms
+
+
+def test_forces_at_rest_are_measured_by_those_in_motion(session):
+    """Also where atoms rest, an error is what it is beside the forces of moving ones."""
+    structure = check_structure(session.potential)
+    moving = np.sqrt(np.mean(structure.shaken().evaluate(session).forces ** 2))
+
+    def change(result, *_):
+        return replace(result, forces=result.forces + 0.01 * moving)
+
+    energy, largest, rms = precision_deviation(Falsified(session, change), session, [structure])
+    assert energy == 0 and (largest, rms) == pytest.approx((0.01, 0.01), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["chno-f128", "chno-f64-1"])
+def test_potentials_that_ship_pass(name):
+    file = Path(__file__).resolve().parents[2] / "potentials" / "chno" / f"{name}.yaml"
+    assert failures(file) == (0, set())
 
 
 def test_displacements_across_the_cutoff_are_left_out(session):

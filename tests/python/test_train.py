@@ -498,6 +498,43 @@ def test_a_step_is_adams_and_moves_the_average(toy):
         np.testing.assert_allclose(step.averages[0][name], average, rtol=1e-12, atol=1e-15)
 
 
+def test_a_batch_on_which_the_network_explodes_moves_nothing(toy):
+    network = _random_network()
+    _, data = _labelled_by_network(toy, _random_network(seed=1))
+    settings = parse_config(changed(batch_size=4, clip=1.0)).training
+    step = _step(network, data, settings)
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    data.energies[3] = float("nan")
+    step(data.fill([np.array([0, 3])], step.size), 1e-3, 0.25)
+    assert (float(step.exploded), float(step.loss_sum)) == (1.0, 0.0)
+    for name, p in network.named_parameters():
+        assert np.array_equal(p.detach(), before[name]), name
+    step(data.fill([np.array([0, 1])], step.size), 1e-3, 0.25)
+    assert float(step.exploded) == 1.0 and float(step.loss_sum) > 0
+
+
+@pytest.mark.parametrize("share, goes_on", [(0.0, True), (0.05, True), (0.2, False)])
+def test_training_gives_up_where_the_network_explodes_too_often(toy, tmp_path, share, goes_on):
+    pytest.importorskip("torch", reason="fitting needs PyTorch")
+    from mlff_student.train.fit import Fit
+
+    fit = Fit(parse_config(changed(steps=40, evaluate_every=40), toy.folder), tmp_path)
+    batches, energies = fit._batches, fit.step.data.energies.clone()
+
+    def some_explode():
+        fit.step.data.energies[:] = float("nan") if fit.done < share * 40 else energies
+        return batches()
+
+    fit._batches = some_explode
+    if goes_on:
+        assert fit.run(progress=False)
+        assert fit.history[0]["exploded"] == share * 40
+        assert np.isfinite(fit.history[0]["train_loss"])
+    else:
+        with pytest.raises(ConfigError, match="in 8 of the 40 steps up to 40 the loss"):
+            fit.run(progress=False)
+
+
 def test_the_traced_step_computes_the_same(toy, monkeypatch):
     """What fusion: compile hands to torch.compile, without the compiler, which takes minutes."""
     network = _random_network()

@@ -28,6 +28,8 @@ from .plot import plot_learning_curve
 from .schedule import average_share, learning_rate, should_stop
 from .step import Step
 
+EXPLODED = 0.1  # the share of steps without a loss and a gradient at which training gives up
+
 
 class Fit:
     """A training run in a folder; `run` starts it or continues where its checkpoint ends.
@@ -186,13 +188,18 @@ class Fit:
     def _evaluate(self, rate: float) -> None:
         """Add an entry to each history; keep averaged weights that are the best so far."""
         steps = self.done - (self.histories[0][-1]["step"] if self.histories[0] else 0)
-        losses = (self.step.loss_sum / max(1, steps)).tolist()
-        self.step.loss_sum.zero_()
-        if not all(math.isfinite(loss) for loss in losses):
+        exploded = self.step.exploded.long().tolist()
+        if max(exploded) > EXPLODED * steps:
             raise ConfigError(
-                f"training: the loss is {losses} at step {self.done}; lower "
-                "training.learning_rate or data.force_limit"
+                f"training: in {max(exploded)} of the {steps} steps up to {self.done} the loss or its "
+                "gradient was no number; lower training.learning_rate or data.force_limit"
             )
+        losses = [
+            total / max(1, steps - without)
+            for total, without in zip(self.step.loss_sum.tolist(), exploded)
+        ]
+        self.step.loss_sum.zero_()
+        self.step.exploded.zero_()
         for k, history in enumerate(self.histories):
             self._load(self.step.averages[k])
             found = deviations(
@@ -203,6 +210,7 @@ class Fit:
                     "step": self.done,
                     "learning_rate": rate,
                     "train_loss": losses[k],
+                    "exploded": exploded[k],
                     "validation_loss": float(found["loss"].mean()),
                     **errors(found),
                     "seconds": round(self.seconds, 1),

@@ -91,6 +91,7 @@ class Step:
         self.index = data.fill([rehearsal] * len(networks), size)
         self.share = torch.zeros((), dtype=dtype, device=device)
         self.loss_sum = torch.zeros(len(networks), dtype=dtype, device=device)
+        self.exploded = torch.zeros_like(self.loss_sum)  # steps without a loss and a gradient
         self.optimizer = self._make_optimizer(device)
         self.fusion = settings.fusion
         if self.fusion == "auto":
@@ -106,7 +107,8 @@ class Step:
 
     def __call__(self, index: Tensor, learning_rate: float, share: float) -> None:
         """One step of each network on its frames `index` [K, size.frames]; `share` is the new
-        weights' part in the moving averages. Adds the losses to loss_sum [K]."""
+        weights' part in the moving averages. Adds the losses to loss_sum [K], or, where they or
+        the gradients are no numbers, 1 to exploded [K]; then the gradient counts as zero."""
         self._set_learning_rate(learning_rate)
         self.share.fill_(share)
         self.index.copy_(index)
@@ -117,7 +119,7 @@ class Step:
 
     def state(self) -> dict[str, Tensor]:
         """All tensors that a step changes (not copies)."""
-        found = {"loss_sum": self.loss_sum}
+        found = {"loss_sum": self.loss_sum, "exploded": self.exploded}
         for k, (weights, average) in enumerate(zip(self.weights, self.averages), start=1):
             found |= {f"{k}.weights.{name}": p.detach() for name, p in weights.items()}
             found |= {f"{k}.average.{name}": t for name, t in average.items()}
@@ -197,13 +199,14 @@ class Step:
         weights = self.weights[k]
         loss, gradients = self._gradients(weights, self.data.select(self.index[k], self.size))
         with torch.no_grad():
-            # A network may explode on atoms closer than any that it has learnt: then nothing is to be followed.
+            # A network explodes on atoms much closer than those that it has learnt.
             flat = torch.cat([gradient.flatten() for gradient in gradients])
             finite = torch.isfinite(loss) & torch.isfinite(flat).all()
             parts = torch.where(finite, flat, 0.0).split([p.numel() for p in weights.values()])
             for p, part in zip(weights.values(), parts):
                 p.grad = part.view_as(p)
             self.loss_sum[k] += torch.where(finite, loss, 0.0)
+            self.exploded[k] += torch.where(finite, 0.0, 1.0)
         if self.settings.clip > 0:
             nn.utils.clip_grad_norm_(weights.values(), self.settings.clip, foreach=True)
 
