@@ -2,7 +2,8 @@
 
 python bench/gpu_report.py GPU.json [FOLDER] [--readme]
 
-makes them again; with --readme the README's tables, too.
+makes them again; with --readme the README's tables, too, of which one sets all machines side by side that have a
+folder with a gpu.json in bench/results.
 """
 
 from __future__ import annotations
@@ -224,7 +225,46 @@ def left_out(results: dict) -> str:
     return "".join(f"\n\nLeft out, {why}: {', '.join(what)}." for why, what in reasons.items())
 
 
+def figures(results: dict) -> dict[str, str]:
+    """What the project aims at, as this run has it; without what did not run."""
+    found = series(results)
+    step = {system: row["wall"] for system, row in found["lammps"].items()}
+    texts = {}
+    for system in ("box_46656", "box_1728", "benzenes_1024"):
+        texts[f"{title_of(system)}, katom-step/s"] = rate(found["lammps"].get(system))
+    for other in ("compile", "snap"):
+        row = found[other].get("box_46656")
+        if row and "box_46656" in step:
+            label = f"{title_of('box_46656')}, times {SERIES[other][0]}"
+            texts[label] = f"{row['wall'] / step['box_46656']:.1f}"
+    if results["benzene"]:
+        texts["one benzene, lists as needed, ms a step"] = digits(1e3 * results["benzene"][0]["wall"])
+    if {"benzenes_1", "benzenes_32"} <= step.keys():
+        falls = 32 * step["benzenes_1"] / step["benzenes_32"]
+        texts["a benzene's cost falls from 1 to 32 in one box"] = f"{falls:.1f} times"
+    for name in ("library", "lammps"):
+        row = max(found[name].values(), key=lambda row: row["atoms"], default=None)
+        if row:
+            texts[f"largest box that ran, {name.replace('lammps', 'LAMMPS')}"] = (
+                f"{row['atoms']:,} atoms, {rate(row)} katom-step/s"
+            )
+    return texts
+
+
+def machines_table(results: dict) -> str:
+    """The figures of this run beside those of the runs of other GPUs that are kept."""
+    runs = {results["machine"].get("GPU", "no GPU"): results}
+    for path in sorted((ROOT / "bench" / "results").glob("*/gpu.json")):
+        other = json.loads(path.read_text())
+        runs.setdefault(other["machine"]["GPU"], other)
+    columns = [figures(run) for run in runs.values()]
+    labels = list(dict.fromkeys(label for column in columns for label in column))
+    rows = [[label, *(column.get(label, "-") for column in columns)] for label in labels]
+    return table(["painn, single precision, steps in LAMMPS", *runs], rows)
+
+
 TABLES = {
+    "gpu-machines": machines_table,
     "gpu-speed": speed_table,
     "gpu-benzenes": benzene_table,
     "gpu-library": library_table,

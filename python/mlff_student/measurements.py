@@ -14,6 +14,7 @@ from .units import SYMBOLS
 
 SHAKE = 0.05  # Angstrom, about what atoms move at room temperature
 
+
 @dataclass(frozen=True)
 class Structure:
     """Atoms in Angstrom."""
@@ -188,11 +189,12 @@ def precision_deviation(
     feel in motion.
     """
     energies, largest, rms = [], [], []
-    for at_rest in structures:
-        moving = at_rest.shaken()
-        scale = _scale(moving.evaluate(other).forces)
-        for structure in (at_rest, moving):
-            result, expected = structure.evaluate(one), structure.evaluate(other)
+    for structure in structures:
+        at_rest, moving = (
+            (moved.evaluate(one), moved.evaluate(other)) for moved in (structure, structure.shaken())
+        )
+        scale = _scale(moving[1].forces)
+        for result, expected in (at_rest, moving):
             energies.append(abs(result.energy - expected.energy) / len(structure.elements))
             deviations = result.forces - expected.forces
             largest.append(np.abs(deviations).max(initial=0.0) / scale)

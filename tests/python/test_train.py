@@ -474,16 +474,21 @@ def _step(network, data, settings):
     return Step([network], data, size, settings.batch_size, settings)
 
 
-def test_a_step_is_adams_and_moves_the_average(toy):
+def _step_on_others_labels(toy, **training):
+    """A network, frames that another one labelled, the settings, a step, and the weights before it."""
     network = _random_network()
+    _, data = _labelled_by_network(toy, _random_network(seed=1))
+    settings = parse_config(changed(batch_size=4, **training)).training
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    return network, data, settings, _step(network, data, settings), before
+
+
+def test_a_step_is_adams_and_moves_the_average(toy):
+    network, data, settings, step, before = _step_on_others_labels(toy, clip=0.0)
     import torch
 
     from mlff_student.train.step import frame_losses, residuals
 
-    _, data = _labelled_by_network(toy, _random_network(seed=1))
-    settings = parse_config(changed(batch_size=4, clip=0.0)).training
-    step = _step(network, data, settings)
-    before = {name: p.detach().clone() for name, p in network.named_parameters()}
     chosen = np.array([0, 2, 3])
     batch = _batch(data, chosen)
     loss = frame_losses(*residuals(network, batch, True), batch, settings).sum() / 4
@@ -499,11 +504,7 @@ def test_a_step_is_adams_and_moves_the_average(toy):
 
 
 def test_a_batch_on_which_the_network_explodes_moves_nothing(toy):
-    network = _random_network()
-    _, data = _labelled_by_network(toy, _random_network(seed=1))
-    settings = parse_config(changed(batch_size=4, clip=1.0)).training
-    step = _step(network, data, settings)
-    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    network, data, _, step, before = _step_on_others_labels(toy, clip=1.0)
     data.energies[3] = float("nan")
     step(data.fill([np.array([0, 3])], step.size), 1e-3, 0.25)
     assert (float(step.exploded), float(step.loss_sum)) == (1.0, 0.0)
