@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -47,14 +48,33 @@ CRITERIA = {
 }
 
 
-class Page:
-    """Lines of the page, and the failures that were met on the way; `unfinished`: runs shorter than they should be."""
+@dataclass(frozen=True)
+class Failure:
+    """What a potential misses: in which subject, where in it, and what was found; the limit, if there is one."""
 
-    def __init__(self, students: dict[str, Path], file: Path):
+    subject: str
+    where: str
+    found: str
+    unit: str = ""
+    limit: float | None = None
+
+    def __str__(self) -> str:
+        place = ", ".join(filter(None, (self.subject, self.where)))
+        limit = "" if self.limit is None else f", at most {self.limit:g}"
+        return f"{place}: {self.found} {self.unit}".rstrip() + limit
+
+
+class Page:
+    """Lines of the page, and the failures that were met on the way; `unfinished`: runs shorter than they should be.
+
+    Figures go beside `file`; without it there are none.
+    """
+
+    def __init__(self, students: dict[str, Path], file: Path | None):
         self.students, self.file = students, file
         self.lines: list[str] = []
-        self.failures: dict[str, list[str]] = {name: [] for name in students}
-        self.unfinished: dict[str, list[str]] = {name: [] for name in students}
+        self.failures: dict[str, list[Failure]] = {name: [] for name in students}
+        self.unfinished: dict[str, list[Failure]] = {name: [] for name in students}
 
     def add(self, *lines: str) -> None:
         """Appends lines."""
@@ -69,7 +89,7 @@ class Page:
         limit, what, unit = CRITERIA[criterion]
         if value <= limit:
             return ""
-        self.failures[student].append(f"{what}, {of}: {value:.3g} {unit}".rstrip() + f", at most {limit:g}")
+        self.failures[student].append(Failure(what, of, f"{value:.3g}", unit, limit))
         return " ✗"
 
     def results(self, subject: str) -> dict[str, dict]:
@@ -106,7 +126,7 @@ def write_frequencies(page: Page) -> None:
             state = [] if c["relaxed"] else ["not relaxed"]
             state += [f"{c['imaginary']} imaginary"] if c["imaginary"] else []
             if state:
-                page.failures[name].append(f"{molecule}: {', '.join(state)}")
+                page.failures[name].append(Failure("harmonic frequencies", molecule, ", ".join(state)))
             rows.append(
                 [
                     molecule, f"{c['by_order_mean']:.1f}{mark}", f"{c['by_order_largest']:+.1f}",
@@ -141,7 +161,7 @@ def write_torsions(page: Page) -> None:
             c = torsions.compare(result["torsions"][molecule], reference)
             mark = page.judge(name, "torsion_rms", c["rms_meV"], molecule)
             if not c["converged"]:
-                page.failures[name].append(f"torsion of {molecule}: not all angles could be relaxed")
+                page.failures[name].append(Failure("torsion", molecule, "not all angles could be relaxed"))
             rows.append(
                 [
                     molecule, name, f"{c['rms_meV']:.1f}{mark}", f"{c['largest_meV']:.1f}",
@@ -225,7 +245,7 @@ def write_rdf(page: Page, box: str, reference: dict | None, results: dict[str, d
     """g(r) of one box."""
     good = {name: one for name, one in results.items() if not one.get("error")}
     for name in results.keys() - good.keys():
-        page.failures[name].append(f"dynamics of {box} stopped: {results[name]['error']}")
+        page.failures[name].append(Failure(f"dynamics of {box} stopped", "", results[name]["error"]))
         page.add(f"{name}: the dynamics of {box} stopped: {results[name]['error']}", "")
     enough = reference is not None and reference["length_ps"] >= LONG_ENOUGH
     pairs = liquids.PAIRS[box.split("-")[0]]
@@ -276,7 +296,7 @@ def write_pressures(page: Page) -> None:
             if not (reference and mine):
                 continue
             if mine["snapshots"] != pressures.fingerprint(reference):
-                page.failures[name].append(f"pressure of {box}: of other snapshots, measure pressures.json again")
+                page.failures[name].append(Failure("pressure", box, "of other snapshots, measure pressures.json again"))
                 continue
             c = pressures.compare(mine, reference)
             mark = page.judge(name, "pressure", abs(c["mean"]), box)
@@ -380,11 +400,10 @@ def write_stability(page: Page) -> None:
             survivors = f"{test['survivors']} of {test['fragments']}" if test["ps"] or test["failed"] else "-"
             rows.append([test["test"], survivors, length])
             if test["survivors"] and test["ps"] < test["required_ps"] - 1e-6:
-                page.unfinished[name].append(f"stability, {test['test']}: only {length} ps were run")
+                page.unfinished[name].append(Failure("stability", test["test"], f"only {length} ps were run"))
             for fragment, failure in test["failed"].items():
-                page.failures[name].append(
-                    f"stability, {test['test']}: {fragment} after {failure['ps']:g} ps: {failure['reason']}"
-                )
+                found = f"{fragment} after {failure['ps']:g} ps: {failure['reason']}"
+                page.failures[name].append(Failure("stability", test["test"], found))
         page.add(f"### {name}", "", f"{result['precision']} precision, time step {result['timestep']:g} fs.", "")
         page.table(["dynamics", "survivors", "ps"], rows)
     if not results:
@@ -396,8 +415,8 @@ def write_nve(page: Page) -> None:
     for name, result in page.results("nve").items():
         failed = [row for row in result["verdicts"] if row["verdict"] == "fail"]
         page.failures[name] += [
-            f"NVE suite, {row['structure']}: {row['criterion']}"
-            + ("" if row["value"] is None else f" {row['value']:.2g} {row['unit']}".rstrip())
+            Failure("NVE suite", row["structure"], row["criterion"]
+                    + ("" if row["value"] is None else f" {row['value']:.2g} {row['unit']}".rstrip()))
             for row in failed
         ]  # fmt: skip
         page.add(
@@ -422,7 +441,7 @@ def write_errors(page: Page) -> None:
                     group, str(row["frames"]), f"{row['energy_mae_meV_per_atom']:.2f}{marks[0]}",
                     f"{row['energy_rmse_meV_per_atom']:.2f}", f"{row['force_mae_meV_per_A']:.1f}{marks[1]}",
                     f"{row['force_rmse_meV_per_A']:.1f}",
-                    f"{row['worst_molecule']} ({row['worst_force_mae_meV_per_A']:.1f})",
+                    f"`{row['worst_molecule']}` ({row['worst_force_mae_meV_per_A']:.1f})",  # a SMILES can be a link
                 ]
             )  # fmt: skip
         seen = result["molecules_are_shared_with_training"]
@@ -478,16 +497,16 @@ def _energies(
 
 
 def _save(page: Page, figure: Figure, name: str, caption: str, results: dict) -> None:
-    """Writes the figure and shows it on the page, if any student is in it."""
-    if results:
+    """Writes the figure and shows it on the page, if any student is in it and the page has a file."""
+    if results and page.file:
         folder = page.file.with_suffix("")
         folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
         page.add(f"![{caption}]({folder.name}/{name}.svg)", "")
 
 
-def fill(students: dict[str, Path], file: Path) -> Page:
-    """The page of some students with its sections; figures are written on the way, beside `file`."""
+def fill(students: dict[str, Path], file: Path | None) -> Page:
+    """The page of some students with its sections; figures are written on the way, beside `file` if there is one."""
     page = Page(students, file)
     for write in (write_errors, write_frequencies, write_torsions, write_dimers, write_liquids, write_stability,
                   write_nve):  # fmt: skip

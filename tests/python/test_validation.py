@@ -384,6 +384,13 @@ def test_a_failure_is_named(perfect, subject, spoil, said):
     assert said in failures and "meets all" not in page and "✗ |" in page
 
 
+def test_a_name_with_brackets_is_no_link():
+    """CommonMark reads [N+](=O) as one, but not in code."""
+    text = re.sub("`[^`]*`", "", report.PAGE.read_text())
+    assert "`C=NC(=O)OC(C)[N+](=O)[O-]`" in report.PAGE.read_text()
+    assert all(Path(target).suffix in (".svg", ".md") for target in re.findall(r"\]\(([^)]*)\)", text))
+
+
 # ------------------------------------------------------------------------------------ stability
 
 
