@@ -15,6 +15,10 @@ from pathlib import Path
 from mlff_student.potential import Potential
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "validation"))
+
+import report  # noqa: E402
+
 #: Not among the potentials: an example of training.
 EXAMPLE = HERE.parent / "examples" / "chno-small" / "chno-small.yaml"
 COMMITTEE = "chno-f64"
@@ -51,6 +55,7 @@ def main() -> int:
         of_all[name] = errors(members)
         of_all[f"speed of {name}"] = speed_of(first.stem, measured)
         of_all[f"worst of {name}"] = worst(first)
+        of_all[f"failures of {name}"] = failures(first)
     pages = {
         HERE / "README.md": of_all,
         HERE.parent / "README.md": {"potentials": in_short(shipped, measured)},
@@ -97,6 +102,29 @@ def stored(file: Path, subject: str) -> dict | None:
 def sha256(file: Path) -> str:
     """The first digits of a file's hash, as validation/ and chno/disagreement.py store it."""
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+
+
+def failures(file: Path) -> str:
+    """What a potential misses by the page that validation/report.py makes of its results, a line for each subject."""
+    folder = HERE / "validation" / "results" / file.stem
+    subjects = sorted(path.stem for path in folder.glob("*.json"))
+    if not subjects:
+        return f"{file.name} was not validated.\n"
+    for subject in subjects:
+        stored(file, subject)
+    page = report.fill({file.stem: folder}, None)
+    found: dict[str, list[str]] = {}
+    for one in page.failures[file.stem] + page.unfinished[file.stem]:
+        if one.limit is None:
+            subject, text = one.subject, ": ".join(filter(None, (one.where, one.found)))
+        else:
+            limit = f"{one.limit:g} {one.unit}".rstrip()
+            subject, text = f"{one.subject} (at most {limit})", f"{one.where} {one.found}"
+        found.setdefault(subject, []).append(text)
+    if not found:
+        return f"**{file.name}** meets all [criteria](../doc/validation.md#where-they-fail) that were measured.\n"
+    lines = [f"- {subject}: {'; '.join(texts)}\n" for subject, texts in found.items()]
+    return f"**{file.name} fails** these [criteria](../doc/validation.md#where-they-fail):\n\n" + "".join(lines)
 
 
 def survivors(file: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,41 @@ def test_results_of_another_file_are_refused(table):
     potential.write_text("other weights")
     with pytest.raises(SystemExit, match="stability.json: is of .*; measure it again"):
         table.survivors(potential)
+
+
+def store_torsions(table, spoilt) -> Path:
+    """Those of a student that is the teacher, but for molecules whose energies are all 0."""
+    torsions = table.report.load_teacher("torsions")
+    for molecule in spoilt:
+        torsions[molecule]["energies"] = [0.0] * len(torsions[molecule]["energies"])
+    return store(table, "torsions", torsions=torsions)
+
+
+def test_a_potential_without_failures_is_called_so(table):
+    assert "was not validated" in table.failures(table.HERE / "mine.yaml")
+    assert "meets all" in table.failures(store_torsions(table, []))
+
+
+def test_failures_are_listed_by_subject(table):
+    store_torsions(table, ["butane", "biphenyl"])
+    lost = dynamics("water-64-NPT", 200, 1.5, 0, 1) | {"failed": {"water-64": {"ps": 1.5, "reason": "density 0.48"}}}
+    cut = dynamics("molecules-300K", 1000, 50, 20, 20) | {"failed": {}}
+    tests = [test | {"npt": test["test"].endswith("NPT")} for test in (lost, cut)]
+    potential = store(table, "stability", precision="mixed", timestep=1.0, tests=tests)
+    head, torsions, stability = [line for line in table.failures(potential).splitlines() if line]
+    assert head.startswith("**mine.yaml fails**")
+    limit, found = "rms deviation of a torsion's energies (at most 15 meV)", r"[\d.e+]+"
+    assert re.fullmatch(rf"- {re.escape(limit)}: butane {found}; biphenyl {found}", torsions)
+    assert stability == (
+        "- stability: water-64-NPT: water-64 after 1.5 ps: density 0.48; molecules-300K: only 50 of 1000 ps were run"
+    )
+
+
+def test_failures_of_another_file_are_refused(table):
+    potential = store_torsions(table, ["butane"])
+    potential.write_text("other weights")
+    with pytest.raises(SystemExit, match="torsions.json: is of .*; measure it again"):
+        table.failures(potential)
 
 
 def test_worst_molecules_are_named(table):

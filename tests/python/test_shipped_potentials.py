@@ -1,5 +1,6 @@
 """The potentials that ship: what they promise, and that the tables are those of the files."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,22 @@ SHIPPED = sorted({CHNO, *(file for file in FOLDER.rglob("*.yaml") if "config" no
 def test_tables_are_copied_from_the_files():
     command = [sys.executable, FOLDER / "table.py", "--check"]
     assert subprocess.run(command, check=False).returncode == 0, "run potentials/table.py"
+
+
+@pytest.mark.parametrize("card, potential", [("chno-f128", "chno-f128"), ("chno-f64", "chno-f64-1")])
+def test_a_card_says_all_that_fails(card, potential):
+    """Each failure of the page of validation, and no other, in ten lines at most."""
+    page, cards = (file.read_text() for file in (FOLDER.parent / "doc" / "validation.md", FOLDER / "README.md"))
+    failed = page.split(f"\n**{potential}**: fails in\n")[1].split("\n**")[0].strip().splitlines()
+    block = cards.split(f"<!-- table failures of {card} -->\n")[1].split("<!-- end -->")[0]
+    listed = [line for line in block.splitlines() if line.startswith("- ")]
+    assert len(block.splitlines()) <= 10 and f"{potential}.yaml fails" in block
+    for failure in failed:
+        subject, rest = failure.removeprefix("* ").split(", ", 1)
+        judged = re.fullmatch(r"(.*): (\S+).*, at most .*", rest)
+        said = f"{judged[1]} {judged[2]}" if judged else rest
+        assert any(line.startswith(f"- {subject}") and said in line for line in listed), failure
+    assert sum(line.count("; ") + 1 for line in listed) == len(failed)
 
 
 def test_all_that_ship_are_found():
