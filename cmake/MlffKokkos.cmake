@@ -100,8 +100,8 @@ target_compile_definitions(mlff_kokkos_headers INTERFACE KOKKOS_DEPENDENCE)
 
 foreach(space HIP SYCL OPENMPTARGET OPENACC HPX)
   if("KOKKOS_ENABLE_${space}" IN_LIST kokkos_defines)
-    message(FATAL_ERROR "Kokkos was built for ${space}; the device backend knows CUDA, OpenMP, Threads, and "
-                        "Serial. -DMLFF_KOKKOS=OFF builds without it.")
+    message(FATAL_ERROR "Kokkos was built for ${space}; the device backend knows CUDA, OpenMP, and Serial. "
+                        "-DMLFF_KOKKOS=OFF builds without it.")
   endif()
 endforeach()
 

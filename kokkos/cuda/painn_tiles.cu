@@ -61,7 +61,7 @@ constexpr int blocks_at_a_time(int M, int channels, int most_channels) {
   return M > 16 && channels > 0 && channels <= most_channels ? 2 : 1;
 }
 
-#define MLFF_TILE_KERNEL(blocks) __global__ __launch_bounds__(32 * kWarps<Team::kRows>, blocks)
+#define MLFF_TILE_KERNEL(blocks) __global__ __launch_bounds__(32 * kWarps, blocks)
 
 struct FinishLayer {
   int size, C;
@@ -268,7 +268,7 @@ void launch(Stream stream, const Kernels<Arguments> &kernels, int C, int outputs
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, by.bytes));
   cudaLaunchConfig_t config = {};
   config.gridDim = dim3(tiles * by.cluster, components);
-  config.blockDim = dim3(32 * kWarps<32>);
+  config.blockDim = dim3(32 * kWarps);
   config.dynamicSmemBytes = by.bytes;
   config.stream = stream;
   cudaLaunchAttribute cluster;

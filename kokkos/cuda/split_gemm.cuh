@@ -14,9 +14,8 @@
 
 namespace mlff::cuda {
 
-/// Warps of a block whose tile has M rows: every 32 rows have eight.
-template <int M>
-constexpr int kWarps = M > 32 ? M / 4 : 8;
+/// Warps of a block.
+constexpr int kWarps = 8;
 
 /// Rows of activations in shared memory, aligned to 128 bytes. They are made in FP32 and then split
 /// in place: eight numbers become eight high and eight low parts, 16 bytes each. The 16-byte
@@ -65,54 +64,14 @@ __device__ inline void split(const Channels &x, uint2 &high, uint2 &low) {
          bits(__floats2half2_rn(x.z - b.x, x.w - b.y))};
 }
 
-/// Scales and splits a row that this warp has made.
-__device__ inline void split_row(const Operand &x, int row) {
-  const int lane = threadIdx.x % 32;
-  unsigned largest = 0;
-#pragma unroll 1
-  for (int column = 4 * lane; column < x.width; column += 128) {
-    const Channels y = load(x.at(row, column));
-    for (const float a : {y.x, y.y, y.z, y.w})
-      largest = max(largest, __float_as_uint(a) & 0x7fffffff);
-  }
-  const int exponent = scale_exponent(__reduce_max_sync(kAllLanes, largest));
-  const float scale = power_of_two(exponent);
-  if (lane == 0) x.inverse_scale[row] = power_of_two(-exponent);
-#pragma unroll 1
-  for (int begin = 0; begin < x.width; begin += 128) {
-    const int column = begin + 4 * lane;
-    uint2 high, low;
-    if (column < x.width) split(load(x.at(row, column)) * scale, high, low);
-    __syncwarp();
-    if (column < x.width) {
-      *reinterpret_cast<uint2 *>(x.at(row, column & ~7) + (column & 4) / 2) = high;
-      *reinterpret_cast<uint2 *>(x.at(row, column | 4) + (column & 4) / 2) = low;
-    }
-  }
-}
-
-/// Splits the rows of a tile once all warps have made them, and has all warps wait for the result.
-template <int M>
-__device__ inline void split_rows(const Operand &x, int rows) {
-  __syncthreads();
-#pragma unroll 1
-  for (int row = thread_index() / 32; row < rows; row += kWarps<M>) split_row(x, row);
-  __syncthreads();
-}
-
 /// A fragment of activations: 16 rows and 16 columns, spread over a warp.
 struct Fragment {
   unsigned x[4];
 };
 
-__device__ inline Fragment load_fragment(unsigned shared_address) {
-  Fragment a;
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(a.x[0]), "=r"(a.x[1]), "=r"(a.x[2]), "=r"(a.x[3])
-               : "r"(shared_address)
-               : "memory");
-  return a;
-}
+/// Instructions of processors since Ampere; no others call them.
+#if __CUDA_ARCH__ >= 800
+__device__ inline unsigned largest_of_warp(unsigned x) { return __reduce_max_sync(kAllLanes, x); }
 
 /// sum += a b for 16 rows and 8 columns, over 16 inputs.
 __device__ inline void multiply_add(float (&sum)[4], const Fragment &a, unsigned b0, unsigned b1) {
@@ -130,6 +89,54 @@ __device__ inline void multiply(float (&sum)[4], const Fragment &a, unsigned b0,
       "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
       : "=f"(sum[0]), "=f"(sum[1]), "=f"(sum[2]), "=f"(sum[3])
       : "r"(a.x[0]), "r"(a.x[1]), "r"(a.x[2]), "r"(a.x[3]), "r"(b0), "r"(b1), "f"(0.0f));
+}
+#else
+__device__ inline unsigned largest_of_warp(unsigned x) { return x; }
+__device__ inline void multiply_add(float (&)[4], const Fragment &, unsigned, unsigned) {}
+__device__ inline void multiply(float (&)[4], const Fragment &, unsigned, unsigned) {}
+#endif
+
+/// Scales and splits a row that this warp has made.
+__device__ inline void split_row(const Operand &x, int row) {
+  const int lane = threadIdx.x % 32;
+  unsigned largest = 0;
+#pragma unroll 1
+  for (int column = 4 * lane; column < x.width; column += 128) {
+    const Channels y = load(x.at(row, column));
+    for (const float a : {y.x, y.y, y.z, y.w})
+      largest = max(largest, __float_as_uint(a) & 0x7fffffff);
+  }
+  const int exponent = scale_exponent(largest_of_warp(largest));
+  const float scale = power_of_two(exponent);
+  if (lane == 0) x.inverse_scale[row] = power_of_two(-exponent);
+#pragma unroll 1
+  for (int begin = 0; begin < x.width; begin += 128) {
+    const int column = begin + 4 * lane;
+    uint2 high, low;
+    if (column < x.width) split(load(x.at(row, column)) * scale, high, low);
+    __syncwarp();
+    if (column < x.width) {
+      *reinterpret_cast<uint2 *>(x.at(row, column & ~7) + (column & 4) / 2) = high;
+      *reinterpret_cast<uint2 *>(x.at(row, column | 4) + (column & 4) / 2) = low;
+    }
+  }
+}
+
+/// Splits the rows of a tile once all warps have made them, and has all warps wait for the result.
+__device__ inline void split_rows(const Operand &x, int rows) {
+  __syncthreads();
+#pragma unroll 1
+  for (int row = thread_index() / 32; row < rows; row += kWarps) split_row(x, row);
+  __syncthreads();
+}
+
+__device__ inline Fragment load_fragment(unsigned shared_address) {
+  Fragment a;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(a.x[0]), "=r"(a.x[1]), "=r"(a.x[2]), "=r"(a.x[3])
+               : "r"(shared_address)
+               : "memory");
+  return a;
 }
 
 /// sum = a b over a step of 16 inputs, for fragments of rows and columns that are split. Tensor
@@ -243,7 +250,7 @@ struct OneBlock {
   static __device__ int tiles() { return gridDim.x; }
   /// The thread's warp among all that work on the tile.
   __device__ int warp() const { return thread_index() / 32; }
-  __device__ int warps() const { return kWarps<M>; }
+  __device__ int warps() const { return kWarps; }
   /// Until a thread can read what others have made, other than operands.
   __device__ void wait() const { __syncthreads(); }
   /// The next operand comes together with so many columns of others, or, if negative, without so
@@ -257,7 +264,7 @@ template <int M, class Read, class Body>
 __device__ inline void each_four(const OneBlock<M> &, int columns, Read read, Body body) {
   const int thread = thread_index();
 #pragma unroll 1
-  for (int row = thread / 32; row < M; row += kWarps<M>)
+  for (int row = thread / 32; row < M; row += kWarps)
 #pragma unroll 1
     for (int column = thread % 32 * 4; column < columns; column += 128)
       body(row, column, read(row, column));
@@ -284,8 +291,8 @@ __device__ inline void await(const OneBlock<M> &, const Operand &) {
 template <int Axes, int Tiles, int Blocks, int M, class Read, class Finish>
 __device__ inline void product(const OneBlock<M> &, const SplitLayer &layer, int channels,
                                const Operand &x, Read read, Finish finish, bool = true) {
-  split_rows<M>(x, Axes * M);
-  constexpr int groups = M / (16 * Tiles), kColumns = kWarps<M> / groups;
+  split_rows(x, Axes * M);
+  constexpr int groups = M / (16 * Tiles), kColumns = kWarps / groups;
   const int warp = thread_index() / 32, first_row = warp % groups * (16 * Tiles);
   const int steps = x.width / 16, strips = channels / 16;
   const uint4 *weights = reinterpret_cast<const uint4 *>(layer.fragments);

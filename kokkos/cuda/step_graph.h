@@ -92,7 +92,7 @@ class StepGraph {
     }
     check(cudaStreamEndCapture(stream, &recorded));
     // A changed graph of the same kernels takes a fraction of the time that a new one does. CUDA 13
-    // updates the sizes of grids but not of clusters, and says nothing: the launch fails then.
+    // updates the sizes of grids but not of clusters, and says nothing: kernels run with the old ones.
     std::vector<unsigned> clusters = cluster_sizes(recorded);
     cudaGraphExecUpdateResultInfo info;
     if (graph_ &&
