@@ -140,9 +140,10 @@ void EdgeList<Real, Space>::number_rows(const DeviceAtoms &atoms, const DeviceNe
 
 template <class Real, class Space>
 void EdgeList<Real, Space>::reserve(std::size_t edges) {
-  neighbour_.reserve(edges);
-  interval_.reserve(edges);
-  edge_.reserve(edges);
+  // Kernels may read the room between rows, to no effect.
+  neighbour_.reserve_zeros(edges);
+  interval_.reserve_zeros(edges);
+  edge_.reserve_zeros(edges);
   capacity_ = neighbour_.view().extent(0);
 }
 

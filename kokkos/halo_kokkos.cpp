@@ -103,28 +103,28 @@ void HaloKokkos<Space>::return_to_owners(double *forces, double *virial) {
 template <class Space>
 int HaloKokkos<Space>::pack_forward(int n, const int *atoms, double *buffer) {
   const int words = n * row_words_;
-  Kokkos::parallel_for("mlff: pack rows", Range<Space>(0, words),
+  Kokkos::parallel_for("mlff::pack_rows", Range<Space>(0, words),
                        PackRows{atoms, row_of_atom_, rows_, row_words_, buffer});
   return words;
 }
 
 template <class Space>
 void HaloKokkos<Space>::unpack_forward(int n, int first, const double *buffer) {
-  Kokkos::parallel_for("mlff: unpack rows", Range<Space>(0, n * row_words_),
+  Kokkos::parallel_for("mlff::unpack_rows", Range<Space>(0, n * row_words_),
                        UnpackRows{first, row_of_atom_, owner_, buffer, row_words_, rows_});
 }
 
 template <class Space>
 int HaloKokkos<Space>::pack_reverse(int n, int first, double *buffer) {
   const int words = n * reverse_width();
-  Kokkos::parallel_for("mlff: pack sums", Range<Space>(0, words),
+  Kokkos::parallel_for("mlff::pack_sums", Range<Space>(0, words),
                        PackSums{first, forces_, virial_, force_width, reverse_width(), buffer});
   return words;
 }
 
 template <class Space>
 void HaloKokkos<Space>::unpack_reverse(int n, const int *atoms, const double *buffer) {
-  Kokkos::parallel_for("mlff: unpack sums", Range<Space>(0, n * reverse_width()),
+  Kokkos::parallel_for("mlff::unpack_sums", Range<Space>(0, n * reverse_width()),
                        UnpackSums{atoms, buffer, force_width, reverse_width(), forces_, virial_});
 }
 
