@@ -110,6 +110,8 @@ else
 fi
 "$venv/bin/python" -c 'import torch' 2>/dev/null ||
   skip "tests with PyTorch" "it is not installed; MLFF_TEST_TORCH=1 installs it"
+[ -n "${MLFF_LAMMPS_KOKKOS:-}" ] ||
+  skip "LAMMPS tests with kk" "MLFF_LAMMPS_KOKKOS names no LAMMPS with KOKKOS"
 stage "pytest" python_tests
 
 say "summary"

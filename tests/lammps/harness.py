@@ -188,20 +188,21 @@ class Lammps:
 
     def run(self, script: str, ranks: int = 1, arguments: tuple[str, ...] = (), fails: bool = False,
             environment: dict[str, str] | None = None, load: bool = True,
-            instead: tuple[str, ...] | None = None) -> Run:  # fmt: skip
+            instead: tuple[str, ...] | None = None, before: tuple[str, ...] = (),
+            timeout: float = 120) -> Run:  # fmt: skip
         """Runs a script, the plugin loaded before its first line. Asserts how it ends.
 
-        `arguments` come behind those of each run, `instead` replaces these.
+        `arguments` come behind those of each run, `instead` replaces these; `before`: a program that starts LAMMPS.
         """
         path = self.folder / "in.lammps"
         path.write_text((self.load() if load else "") + script)
         usual = self.arguments if instead is None else instead
-        command = [self.lmp, "-in", str(path), "-log", "none", *usual, *arguments]
+        command = [*before, self.lmp, "-in", str(path), "-log", "none", *usual, *arguments]
         if ranks > 1:
             command = [self.mpirun, "-np", str(ranks), *command]
         done = subprocess.run(
             command, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            timeout=120, env=os.environ | ENVIRONMENT | (environment or {}),
+            timeout=timeout, env=os.environ | ENVIRONMENT | (environment or {}),
         )  # fmt: skip
         assert (done.returncode != 0) == fails, done.stdout
         return Run(done.returncode, done.stdout, self.folder)

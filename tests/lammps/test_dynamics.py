@@ -262,3 +262,24 @@ def test_energy_is_conserved(lammps, settings):
 @pytest.mark.parametrize("error", FORCE_ERRORS)
 def test_a_relative_force_error_of_1e_4_would_be_noticed(lammps, error):
     assert energy_change(lammps, "precision double", FORCE_ERRORS[error]) > 2 * ENERGY_BOUND
+
+
+def test_respa_with_the_keyword_pair(lammps):
+    # nothing acts on the inner level: two halves of a step at constant velocity make that of Verlet
+    if lammps.on_device:
+        pytest.skip("LAMMPS's run_style respa has no variant for GPUs")
+    system = random_system("H C N", 30, [8.0, 8.0, 8.0])
+    system.write_data(lammps.folder / "system.data")
+    found = []
+    for style in ("verlet", "respa 2 2 pair 2"):
+        script = header(system) + pair(system, PAINN) + f"run_style {style}\n" + OUTPUT
+        run = lammps.run(script + "velocity all create 300 1 loop all\nfix 1 all nve\ntimestep 0.0005\nrun 10\n")
+        found.append(lammps.results(run, system))
+    assert_agree(found[1], found[0])
+
+
+def test_respa_with_inner_is_lammps_own_error(lammps):
+    system = random_system("H C N", 30, [8.0, 8.0, 8.0])
+    system.write_data(lammps.folder / "system.data")
+    script = header(system) + pair(system, PAINN) + "run_style respa 2 2 inner 1 3.0 3.5 outer 2\nrun 0\n"
+    assert "Pair style does not support rRESPA inner/middle/outer" in lammps.error(script)

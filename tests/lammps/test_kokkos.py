@@ -309,6 +309,7 @@ def call_library(kokkos: Lammps, system: System, program: str) -> str:
         [*command, str(PAINN), elements, *kokkos.arguments], cwd=kokkos.folder, text=True, capture_output=True,
         timeout=120, env=os.environ | ENVIRONMENT,
     )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr  # what it loaded is torn down at its end, too
     return done.stdout + done.stderr
 
 
