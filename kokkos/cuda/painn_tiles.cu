@@ -232,8 +232,7 @@ bool have_clusters() {
 /// two: clusters of fewer blocks are slower than one block.
 struct Division {
   int M = 16, cluster = 1;
-  bool pairs = false;  ///< whether the cluster's blocks work on two strips at a time
-  int bytes;           ///< of shared memory
+  int bytes;  ///< of shared memory
 
   /// strips: of 16 output columns, which a cluster is to share evenly.
   Division(int size, int components, int strips, Widths widths) {
@@ -246,7 +245,6 @@ struct Division {
       const auto all_run = [&] { return small_tiles * components * blocks <= processors; };
       if (!all_run() && strips == blocks && blocks % 2 == 0) blocks /= 2;
       if (all_run()) cluster = blocks;
-      pairs = strips > cluster;
     }
     if (cluster == 1 && small_tiles > processors && widths.bytes(32) <= most) M = 32;
     bytes = widths.bytes(M) + (cluster > 1 ? Cluster<1>::bytes() : 0);
@@ -259,9 +257,10 @@ template <class Arguments>
 void launch(Stream stream, const Kernels<Arguments> &kernels, int C, int outputs, Widths widths,
             Arguments arguments, int components = 1, int most_rows = 0) {
   if (arguments.size == 0) return;
-  const Division by(arguments.size, components, outputs / 16, widths);
+  const int strips = outputs / 16;
+  const Division by(arguments.size, components, strips, widths);
   const auto &sizes = kernels.choose(C);
-  const auto of_clusters = by.pairs ? sizes.cluster_of_pairs : sizes.cluster;
+  const auto of_clusters = strips > by.cluster ? sizes.cluster_of_pairs : sizes.cluster;
   const auto kernel = by.cluster > 1 ? of_clusters : by.M == 16 ? sizes.small : sizes.large;
   int tiles = (arguments.size + by.M - 1) / by.M;
   if (most_rows > 0) tiles = std::min(tiles, most_rows / by.M);
