@@ -1,9 +1,10 @@
 """Tables and plots of what bench/gpu.py measured.
 
-python bench/gpu_report.py GPU.json [FOLDER] [--readme]
+python bench/gpu_report.py GPU.json [FOLDER] [--readme] [--check]
 
 makes them again; with --readme the README's tables, too, of which one sets all machines side by side that have a
-folder with a gpu.json in bench/results.
+folder with a gpu.json in bench/results. With --check nothing is written, and the exit status says whether the tables
+are those of the file (0).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from report import digits, fill_markers, table  # noqa: E402
+from report import digits, fill_markers, filled, table  # noqa: E402
 
 #: Competitors: label, colour, line.
 SERIES = {
@@ -29,6 +30,8 @@ SERIES = {
     "snap": ("LAMMPS, SNAP/kk 2J = 8", "tab:green", "^-"),
     "lj": ("LAMMPS, LJ/kk", "black", "v-"),
 }
+#: neigh_modify and precision of the benzene whose neighbour lists are made when needed.
+AS_NEEDED = ("every 20 delay 0 check yes", "single")
 PYTORCH = ("eager", "script", "graph", "compile", "compile-graph")
 
 
@@ -207,10 +210,9 @@ def pytorch_table(results: dict) -> str:
 def where(results: dict) -> str:
     """One line: what this was measured on."""
     m = results["machine"]
-    gpu = m.get("GPU", "no GPU")
     clocks = m.get("SM clock under load") or m.get("highest SM clock", "-")
     return (
-        f"{gpu} (driver {m.get('driver', '-')}, SM clock {clocks} MHz, "
+        f"{gpu_of(results)} (driver {m.get('driver', '-')}, SM clock {clocks} MHz, "
         f"power limit {m.get('power limit, W', '-')} W), {m['cpu']}, "
         f"PyTorch {m.get('torch', '-')}, LAMMPS {m['LAMMPS'] or '-'}; "
         f"commit {m['commit']}, {m['date'][:10]}."
@@ -229,38 +231,45 @@ def figures(results: dict) -> dict[str, str]:
     """What the project aims at, as this run has it; without what did not run."""
     found = series(results)
     step = {system: row["wall"] for system, row in found["lammps"].items()}
-    texts = {}
-    for system in ("box_46656", "box_1728", "benzenes_1024"):
-        texts[f"{title_of(system)}, katom-step/s"] = rate(found["lammps"].get(system))
-    for other in ("compile", "snap"):
-        row = found[other].get("box_46656")
-        if row and "box_46656" in step:
-            label = f"{title_of('box_46656')}, times {SERIES[other][0]}"
-            texts[label] = f"{row['wall'] / step['box_46656']:.1f}"
-    if results["benzene"]:
-        texts["one benzene, lists as needed, ms a step"] = digits(1e3 * results["benzene"][0]["wall"])
+    texts = {
+        f"{title_of(system)}, katom-step/s": rate(found["lammps"].get(system))
+        for system in ("box_46656", "box_1728", "benzenes_1024")
+    }
+    for label, rivals in (("torch.compile", ("compile", "compile-graph")), ("SNAP/kk", ("snap",))):
+        times = [found[r]["box_46656"]["wall"] for r in rivals if "box_46656" in found[r]]
+        if times and "box_46656" in step:
+            speed_up = min(times) / step["box_46656"]
+            texts[f"{title_of('box_46656')}, times {label}"] = f"{speed_up:.1f}"
+    for row in results["benzene"]:
+        if (row["lists"], row["precision"]) == AS_NEEDED:
+            texts["one benzene, lists as needed, ms a step"] = digits(1e3 * row["wall"])
     if {"benzenes_1", "benzenes_32"} <= step.keys():
         falls = 32 * step["benzenes_1"] / step["benzenes_32"]
         texts["a benzene's cost falls from 1 to 32 in one box"] = f"{falls:.1f} times"
-    for name in ("library", "lammps"):
+    for name, label in (("library", "library"), ("lammps", "LAMMPS")):
         row = max(found[name].values(), key=lambda row: row["atoms"], default=None)
         if row:
-            texts[f"largest box that ran, {name.replace('lammps', 'LAMMPS')}"] = (
+            texts[f"largest box that ran, {label}"] = (
                 f"{row['atoms']:,} atoms, {rate(row)} katom-step/s"
             )
     return texts
 
 
 def machines_table(results: dict) -> str:
-    """The figures of this run beside those of the runs of other GPUs that are kept."""
-    runs = {results["machine"].get("GPU", "no GPU"): results}
-    for path in sorted((ROOT / "bench" / "results").glob("*/gpu.json")):
+    """The figures of this run beside those of the runs on other GPUs that are kept."""
+    kept = ROOT / "bench" / "results"
+    runs = {gpu_of(results): results}
+    for path in [kept / "gpu.json", *sorted(kept.glob("*/gpu.json"))]:
         other = json.loads(path.read_text())
-        runs.setdefault(other["machine"]["GPU"], other)
+        runs.setdefault(gpu_of(other), other)  # an older run on the same GPU is not shown
     columns = [figures(run) for run in runs.values()]
     labels = list(dict.fromkeys(label for column in columns for label in column))
     rows = [[label, *(column.get(label, "-") for column in columns)] for label in labels]
     return table(["painn, single precision, steps in LAMMPS", *runs], rows)
+
+
+def gpu_of(results: dict) -> str:
+    return results["machine"].get("GPU", "no GPU")
 
 
 TABLES = {
@@ -359,24 +368,45 @@ def plot_all(results: dict, folder: Path) -> None:
 # --------------------------------------------------------------------------------------- writing
 
 
+def texts_of(results: dict) -> dict[str, str]:
+    """All tables by the names of their markers in the README."""
+    return {"gpu-machine": where(results)} | {name: make(results) for name, make in TABLES.items()}
+
+
+def page_of(texts: dict[str, str]) -> str:
+    """What gpu_tables.md holds."""
+    return "\n\n".join(f"## {name}\n\n{text}" for name, text in texts.items()) + "\n"
+
+
 def write(results: dict, folder: Path, readme: bool) -> None:
     """Plots and gpu_tables.md to the folder; tables to standard output and, if wanted, the README."""
-    texts = {"gpu-machine": where(results)} | {name: make(results) for name, make in TABLES.items()}
+    texts = texts_of(results)
     plot_all(results, folder)
-    markdown = "\n\n".join(f"## {name}\n\n{text}" for name, text in texts.items())
-    (folder / "gpu_tables.md").write_text(markdown + "\n")
-    print(markdown)
+    (folder / "gpu_tables.md").write_text(page_of(texts))
+    print(page_of(texts))
     if readme:
         fill_markers(ROOT / "bench" / "README.md", texts)
 
 
+def check(results: dict, folder: Path, readme: bool) -> None:
+    """Ends the program with a message if gpu_tables.md, or the README if wanted, holds other tables."""
+    texts, page = texts_of(results), ROOT / "bench" / "README.md"
+    pages = {folder / "gpu_tables.md": lambda _: page_of(texts)}
+    if readme:
+        pages[page] = lambda content: filled(content, texts)
+    for path, wanted in pages.items():
+        if path.read_text() != wanted(path.read_text()):
+            sys.exit(f"{path} does not hold the tables of the results; make them again")
+
+
 if __name__ == "__main__":
-    words = [word for word in sys.argv[1:] if word != "--readme"]
-    if len(words) not in (1, 2):
+    words = [word for word in sys.argv[1:] if not word.startswith("--")]
+    options = set(sys.argv[1:]) - set(words)
+    if len(words) not in (1, 2) or not options <= {"--readme", "--check"}:
         sys.exit(__doc__)
     source = Path(words[0])
-    write(
+    (check if "--check" in options else write)(
         json.loads(source.read_text()),
         Path(words[1]) if len(words) == 2 else source.parent,
-        "--readme" in sys.argv[1:],
+        "--readme" in options,
     )

@@ -330,13 +330,16 @@ TABLES = {
 }
 
 
-def fill_markers(path: Path, texts: dict[str, str]) -> None:
-    """Replaces what stands between <!-- bench:NAME --> and <!-- /bench:NAME -->."""
-    content = path.read_text()
+def filled(content: str, texts: dict[str, str]) -> str:
+    """The content with these texts between <!-- bench:NAME --> and <!-- /bench:NAME -->."""
     for name, text in texts.items():
         section = re.compile(f"(<!-- bench:{name} -->\n).*?(<!-- /bench:{name} -->)", re.S)
         content = section.sub(lambda found: f"{found[1]}{text}\n{found[2]}", content)
-    path.write_text(content)
+    return content
+
+
+def fill_markers(path: Path, texts: dict[str, str]) -> None:
+    path.write_text(filled(path.read_text(), texts))
 
 
 def write(results: dict, folder: Path, readmes: bool) -> None:
