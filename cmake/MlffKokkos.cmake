@@ -98,7 +98,7 @@ endforeach()
 mlff_kokkos_configuration(kokkos_defines ${kokkos_includes})
 target_compile_definitions(mlff_kokkos_headers INTERFACE KOKKOS_DEPENDENCE)
 
-foreach(space HIP SYCL OPENMPTARGET OPENACC HPX)
+foreach(space HIP SYCL OPENMPTARGET OPENACC HPX THREADS)
   if("KOKKOS_ENABLE_${space}" IN_LIST kokkos_defines)
     message(FATAL_ERROR "Kokkos was built for ${space}; the device backend knows CUDA, OpenMP, and Serial. "
                         "-DMLFF_KOKKOS=OFF builds without it.")

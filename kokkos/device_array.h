@@ -19,12 +19,13 @@ class Array {
 
   /// Makes room for n entries, and for some more where it had to grow before.
   void reserve(std::size_t n) {
-    if (const std::size_t size = size_for(n))
+    if (const std::size_t size = clear_to_grow(n))
       view_ = View(Kokkos::view_alloc(Kokkos::WithoutInitializing, name_), size);
   }
-  /// The same, for entries that are read whether they were written or not: zero at first.
+  /// The same, for entries that are read whether they were written or not: where it grows, all are
+  /// zero.
   void reserve_zeros(std::size_t n) {
-    if (const std::size_t size = size_for(n)) view_ = View(name_, size);
+    if (const std::size_t size = clear_to_grow(n)) view_ = View(name_, size);
   }
   /// Copies a vector of the host, of any type of number.
   template <class From>
@@ -43,8 +44,8 @@ class Array {
  private:
   using View = Kokkos::View<T *, typename Space::memory_space>;
 
-  /// Entries to make room for, or 0 if there is room; what was there is given back first.
-  std::size_t size_for(std::size_t n) {
+  /// Gives back what is there and returns the entries to make room for; 0 if there is room.
+  std::size_t clear_to_grow(std::size_t n) {
     if (n <= view_.extent(0)) return 0;
     const std::size_t size = view_.extent(0) == 0 ? n : n + n / 16;
     view_ = View();

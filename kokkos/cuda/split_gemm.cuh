@@ -69,9 +69,18 @@ struct Fragment {
   unsigned x[4];
 };
 
-/// Instructions of processors since Ampere; no others call them.
+/// Instructions of processors since Ampere. painn_tiles_fit() keeps others away from here.
 #if __CUDA_ARCH__ >= 800
 __device__ inline unsigned largest_of_warp(unsigned x) { return __reduce_max_sync(kAllLanes, x); }
+
+__device__ inline Fragment load_fragment(unsigned shared_address) {
+  Fragment a;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(a.x[0]), "=r"(a.x[1]), "=r"(a.x[2]), "=r"(a.x[3])
+               : "r"(shared_address)
+               : "memory");
+  return a;
+}
 
 /// sum += a b for 16 rows and 8 columns, over 16 inputs.
 __device__ inline void multiply_add(float (&sum)[4], const Fragment &a, unsigned b0, unsigned b1) {
@@ -91,7 +100,11 @@ __device__ inline void multiply(float (&sum)[4], const Fragment &a, unsigned b0,
       : "r"(a.x[0]), "r"(a.x[1]), "r"(a.x[2]), "r"(a.x[3]), "r"(b0), "r"(b1), "f"(0.0f));
 }
 #else
-__device__ inline unsigned largest_of_warp(unsigned x) { return x; }
+__device__ inline unsigned largest_of_warp(unsigned x) {
+  __trap();
+  return x;
+}
+__device__ inline Fragment load_fragment(unsigned) { return {}; }
 __device__ inline void multiply_add(float (&)[4], const Fragment &, unsigned, unsigned) {}
 __device__ inline void multiply(float (&)[4], const Fragment &, unsigned, unsigned) {}
 #endif
@@ -128,15 +141,6 @@ __device__ inline void split_rows(const Operand &x, int rows) {
 #pragma unroll 1
   for (int row = thread_index() / 32; row < rows; row += kWarps) split_row(x, row);
   __syncthreads();
-}
-
-__device__ inline Fragment load_fragment(unsigned shared_address) {
-  Fragment a;
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(a.x[0]), "=r"(a.x[1]), "=r"(a.x[2]), "=r"(a.x[3])
-               : "r"(shared_address)
-               : "memory");
-  return a;
 }
 
 /// sum = a b over a step of 16 inputs, for fragments of rows and columns that are split. Tensor

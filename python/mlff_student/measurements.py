@@ -190,11 +190,9 @@ def precision_deviation(
     """
     energies, largest, rms = [], [], []
     for structure in structures:
-        at_rest, moving = (
-            (moved.evaluate(one), moved.evaluate(other)) for moved in (structure, structure.shaken())
-        )
-        scale = _scale(moving[1].forces)
-        for result, expected in (at_rest, moving):
+        at_rest, shaken = ((s.evaluate(one), s.evaluate(other)) for s in (structure, structure.shaken()))
+        scale = _scale(shaken[1].forces)
+        for result, expected in (at_rest, shaken):
             energies.append(abs(result.energy - expected.energy) / len(structure.elements))
             deviations = result.forces - expected.forces
             largest.append(np.abs(deviations).max(initial=0.0) / scale)

@@ -9,11 +9,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from harness import FIXTURES, WIDE, System, fixture_system, header, pair, random_system
+from harness import DISTILLER, PAINN, WIDE, fixture_system, header, pair, random_system
 
 pytestmark = pytest.mark.parametrize("backend", ["kk"], indirect=True)
 
-SMALL = FIXTURES / "painn_f24_l2_bessel_mollifier.yaml"
 CLEAN = ("ERROR SUMMARY: 0 errors", "RACECHECK SUMMARY: 0 hazards")
 
 
@@ -31,24 +30,32 @@ def sanitizer(lammps) -> str:
 
 #: Of a liquid there are more candidates than edges, and room that is not used between the rows of the edges.
 SYSTEMS = {
-    "molecule": lambda: (fixture_system(SMALL, "molecule"), SMALL),
+    "molecule": lambda: (fixture_system(PAINN, "molecule"), PAINN),
     "liquid": lambda: (random_system("H O", 150, [11.5, 11.5, 11.5]), WIDE),
     "liquid of many tiles": lambda: (random_system("H O", 600, [18.2, 18.2, 18.2]), WIDE),
+    "small liquid": lambda: (random_system("H C N O", 40, [7.4, 7.4, 7.4]), PAINN),
+    "small liquid, mlff-distiller": lambda: (random_system("H C O", 40, [7.4, 7.4, 7.4]), DISTILLER),
 }
+CASES = [
+    *((name, "single", tool) for name in SYSTEMS for tool in ("memcheck", "racecheck", "initcheck")),
+    *(("small liquid", "double", tool) for tool in ("memcheck", "initcheck")),  # portable kernels, exact filters
+]
+#: Energy and virial on steps 0 and 4, new neighbour lists on steps 2 and 4.
+STEPS = """
+timestep 0.0001
+neigh_modify every 2 delay 0 check no
+thermo 4
+velocity all create 30 1 loop all
+fix 1 all nve
+run 4
+"""
 
 
-@pytest.mark.parametrize("tool", ["memcheck", "racecheck", "initcheck"])
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_is_clean(lammps, sanitizer, name, tool):
+@pytest.mark.parametrize("name, precision, tool", CASES)
+def test_is_clean(lammps, sanitizer, name, precision, tool):
     system, potential = SYSTEMS[name]()
     system.write_data(lammps.folder / "system.data")
-    script = header(system) + pair(system, potential, "precision single") + steps(system)
+    script = header(system) + pair(system, potential, f"precision {precision}") + STEPS
     before = (sanitizer, "--tool", tool, "--error-exitcode", "9")
     output = lammps.run(script, before=before, timeout=600).output
     assert any(text in output for text in CLEAN), output
-
-
-def steps(system: System) -> str:
-    """A step with energy and virial, two without, and one with a new neighbour list."""
-    units = "timestep 0.0001\nneigh_modify every 2 delay 0 check no\nthermo 4\n"
-    return units + "velocity all create 30 1 loop all\nfix 1 all nve\nrun 4\n"
