@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mlff_student.train.batches import compositions, fit_atomic_energies
-from mlff_student.train.config import load_config
+from mlff_student.train.config import Config, load_config
 from mlff_student.train.frame_sets import load_frames
 from mlff_student.train.frames import Frames
 from mlff_student.train.sampling import make_teacher
@@ -64,7 +64,7 @@ def rows(frames: Frames, parts: dict[str, np.ndarray]) -> list[list[str]]:
     return table
 
 
-def remarks(frames: Frames, parts: dict[str, np.ndarray], config: object) -> list[str]:
+def remarks(frames: Frames, parts: dict[str, np.ndarray], config: Config) -> list[str]:
     """Duplicates, odd energies, molecules that training and test share, labels made again."""
     seen = {}
     for k, atoms in enumerate(structures_of(frames)):
@@ -87,7 +87,7 @@ def remarks(frames: Frames, parts: dict[str, np.ndarray], config: object) -> lis
     ]
 
 
-def labelled_again(frames: Frames, config: object) -> str:
+def labelled_again(frames: Frames, config: Config) -> str:
     """The deviation of labels made anew, of some frames."""
     chosen = np.sort(np.random.default_rng(1).choice(len(frames), LABELLED_AGAIN, replace=False))
     few = frames.take(chosen)
@@ -106,6 +106,8 @@ def labelled_again(frames: Frames, config: object) -> str:
 
 def described(path: Path) -> str:
     """Size and hash of a file of frames, what made it, and its frames, pieces of the recipe or round."""
+    if path.name not in MADE_BY:
+        raise SystemExit(f"{path.name}: not in MADE_BY ({', '.join(MADE_BY)}); add it there with what made it")
     content, frames = path.read_bytes(), Frames.load(path)
     digest, recipe = hashlib.sha256(content).hexdigest(), frames.recipe
     held = f"pieces {recipe['pieces']}" if "pieces" in recipe else f"round {recipe['round']}"

@@ -13,11 +13,11 @@ tautomer. Structures are relaxed here because labelling does not relax conformer
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import random
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,16 +53,21 @@ DYNAMICS = {"azides": 22, "nitro": 18, "ureas": 12}  # molecules for dynamics; o
 MD_ATOMS = (6, 10)
 TINY = 5  # heavy atoms
 FMAX = 0.008  # eV/Angstrom, below data.relax, so that labelling relaxes no further
-TEACHER = Teacher("tblite.ase.TBLite", {"method": "GFN2-xTB", "accuracy": 1.0, "verbosity": 0})
-HEADER = """\
+RELAXED = 0.02  # eV/Angstrom; above FMAX, since relaxing may run out of steps near it, and labelling goes on from there
+TEACHER = Teacher(
+    "tblite.ase.TBLite", {"method": "GFN2-xTB", "accuracy": 1.0, "verbosity": 0}, "GFN2-xTB (tblite 0.8)"
+)
+ARGUMENTS = ", ".join(f"{key}: {value}" for key, value in TEACHER.arguments.items())
+NOT_TEXT = {"y", "yes", "n", "no", "true", "false", "on", "off", "null"}  # in YAML, without quotes
+HEADER = f"""\
 # Normal modes and dynamics with the teacher throughout, mostly of classes whose held-out errors missed.
 # Written by make_modes.py.
 name: chno-modes
-seed: 20261122
+seed: {SEED}
 teacher:
-  calculator: tblite.ase.TBLite
-  arguments: {method: GFN2-xTB, accuracy: 1.0, verbosity: 0}
-  name: GFN2-xTB (tblite 0.8)
+  calculator: {TEACHER.calculator}
+  arguments: {{{ARGUMENTS}}}
+  name: {TEACHER.name}
 data:
   file: frames.npz
   compact: true"""
@@ -111,7 +116,7 @@ def listed() -> tuple[list[Molecule], set[str]]:
 def candidates(known: set[str], forbidden: set[str]) -> list[Molecule]:
     """Molecules of candidates.txt that may train; says why others are left out."""
     lines = (HERE / "candidates.txt").read_text().splitlines()
-    found = []
+    found, known = [], set(known)
     for word in (w for line in lines if not line.startswith("#") for w in line.split()):
         smiles = make_molecules.canonical(word)
         if not smiles or smiles in known:
@@ -151,17 +156,20 @@ def relaxed(smiles: str) -> Atoms | str:
     np.fill_diagonal(near, False)
     if (near != Chem.GetAdjacencyMatrix(molecule).astype(bool)).any():
         return "other bonds than in the SMILES after relaxation"
-    if force > 0.02:
+    if force > RELAXED:
         return f"not relaxed, {force:.2f} eV/Angstrom left"
     atoms.calc = None
     return atoms
 
 
 def make_structures(chosen: list[Molecule], jobs: int) -> dict[Molecule, str]:
-    """Relaxed structures of the molecules that have one, as files by their paths from here; those there are kept."""
+    """Relaxed structures of the molecules that have one, as files by their paths from here.
+
+    A file that is there is kept if it is of this molecule: a changed list gives its number to another one.
+    """
     (HERE / "structures").mkdir(exist_ok=True)
     file_of = {m: f"structures/{k:03d}.xyz" for k, m in enumerate(chosen)}
-    missing = [m for m, file in file_of.items() if not (HERE / file).exists()]
+    missing = [m for m, file in file_of.items() if not is_of(HERE / file, m)]
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         for molecule, found in zip(missing, pool.imap(relaxed, [m.smiles for m in missing])):
             if isinstance(found, str):
@@ -170,6 +178,11 @@ def make_structures(chosen: list[Molecule], jobs: int) -> dict[Molecule, str]:
             else:
                 write(HERE / file_of[molecule], found, format="xyz", fmt="%16.9f", comment=molecule.name)
     return file_of
+
+
+def is_of(path: Path, molecule: Molecule) -> bool:
+    """Whether the file is there and its comment, the second line, names the molecule."""
+    return path.exists() and path.read_text().splitlines()[1:2] == [molecule.name]
 
 
 def config(file_of: dict[Molecule, str], rng: random.Random) -> str:
@@ -192,7 +205,7 @@ def config(file_of: dict[Molecule, str], rng: random.Random) -> str:
             frames = max(FRAMES[short] // 2, 2)
             lines += sampler(f"larger {short}", "normal_modes", frames, f"[{temperature}]", large[k::3])
     lines += sampler("modes of other classes", "normal_modes", 3, every, rest)
-    in_motion = for_dynamics(by_class, rest, lambda m: MD_ATOMS[0] <= m.heavy_atoms <= MD_ATOMS[1], rng)
+    in_motion = for_dynamics(by_class, rest, rng)
     lines += sampler("dynamics with the teacher throughout", "md", 12, every, in_motion,
                      ", equilibration: 200, spacing: 20")  # fmt: skip
     tiny = [m for m in file_of if m.is_new and m.heavy_atoms <= TINY]
@@ -200,16 +213,23 @@ def config(file_of: dict[Molecule, str], rng: random.Random) -> str:
     return "\n".join(lines + sampler(comment, "md", 6, every, tiny, ", equilibration: 100, spacing: 20")) + "\n"
 
 
-def for_dynamics(
-    by_class: dict[str, list[Molecule]], rest: list[Molecule], fits: Callable[[Molecule], bool], rng: random.Random
-) -> list[Molecule]:
-    """Molecules that fit: DYNAMICS of the missed classes, the first of each other class."""
+def for_dynamics(by_class: dict[str, list[Molecule]], rest: list[Molecule], rng: random.Random) -> list[Molecule]:
+    """Molecules of MD_ATOMS heavy atoms: DYNAMICS of the missed classes, the first of each other class."""
+
+    def fitting(molecules: list[Molecule]) -> list[Molecule]:
+        return [m for m in molecules if MD_ATOMS[0] <= m.heavy_atoms <= MD_ATOMS[1]]
+
     found = []
     for short, count in DYNAMICS.items():
-        fitting = [m for m in by_class[short] if fits(m)]
-        found += rng.sample(fitting, min(count, len(fitting)))
-    kinds = sorted({m.kind for m in rest})
-    return found + [next(m for m in rest if m.kind == kind and fits(m)) for kind in kinds]
+        molecules = fitting(by_class[short])
+        found += rng.sample(molecules, min(count, len(molecules)))
+    for kind in sorted({m.kind for m in rest}):
+        left = [m for m in rest if m.kind == kind]
+        if not fitting(left):
+            raise SystemExit(f"{kind}: nothing for dynamics, since no molecule of {MD_ATOMS[0]} to {MD_ATOMS[1]} heavy "
+                             f"atoms is left, only {', '.join(m.name for m in left)}; raise OTHERS")  # fmt: skip
+        found.append(fitting(left)[0])
+    return found
 
 
 def sampler(
@@ -228,8 +248,9 @@ def sampler(
 
 
 def quoted(name: str) -> str:
-    """A name as YAML."""
-    return name if re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name) and name not in ("N", "NO", "Y", "ON") else f'"{name}"'
+    """A name as YAML: in quotes unless it is a plain word that YAML 1.1 and 1.2 take as text."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name) and name.lower() not in NOT_TEXT
+    return name if plain else json.dumps(name)
 
 
 def main() -> None:
