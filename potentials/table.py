@@ -15,9 +15,10 @@ from pathlib import Path
 from mlff_student.potential import Potential
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "validation"))
+sys.path[:0] = [str(HERE), str(HERE / "validation")]
 
 import report  # noqa: E402
+from pages import is_potential, markdown, replace  # noqa: E402
 
 #: Not among the potentials: an example of training.
 EXAMPLE = HERE.parent / "examples" / "chno-small" / "chno-small.yaml"
@@ -70,24 +71,6 @@ def main() -> int:
     return 0
 
 
-def is_potential(file: Path) -> bool:
-    """Whether the first line is LAMMPS's metadata comment; configurations lie beside potentials."""
-    with open(file, encoding="utf-8") as stream:
-        return stream.readline().startswith("# DATE:")
-
-
-def replace(page: Path, text: str, tables: dict[str, str]) -> str:
-    """A page's text with other tables between the markers of their names."""
-    for name, table in tables.items():
-        begin, end = f"<!-- table {name} -->\n", "<!-- end -->"
-        before, _, rest = text.partition(begin)
-        _, marker, after = rest.partition(end)
-        if not marker:
-            raise SystemExit(f"{page}: has no lines {begin.strip()} and {end}; add them")
-        text = before + begin + table + end + after
-    return text
-
-
 def stored(file: Path, subject: str) -> dict | None:
     """What validation/results/ holds of a potential and a subject, if anything. Refuses results of another file."""
     path = HERE / "validation" / "results" / file.stem / f"{subject}.json"
@@ -113,14 +96,7 @@ def failures(file: Path) -> str:
     for subject in subjects:
         stored(file, subject)
     page = report.fill({file.stem: folder}, None)
-    found: dict[str, list[str]] = {}
-    for one in page.failures[file.stem] + page.unfinished[file.stem]:
-        if one.limit is None:
-            subject, text = one.subject, ": ".join(filter(None, (one.where, one.found)))
-        else:
-            limit = f"{one.limit:g} {one.unit}".rstrip()
-            subject, text = f"{one.subject} (at most {limit})", f"{one.where} {one.found}"
-        found.setdefault(subject, []).append(text)
+    found = report.by_subject(page.failures[file.stem] + page.unfinished[file.stem])
     if not found:
         return f"**{file.name}** meets all [criteria](../doc/validation.md#where-they-fail) that were measured.\n"
     lines = [f"- {subject}: {'; '.join(texts)}\n" for subject, texts in found.items()]
@@ -344,12 +320,6 @@ def speed_of(potential: str, measured: dict) -> str:
             for what, n in part["atoms"].items()
         ))  # fmt: skip
     return f"**Speed** ([how](#speed)). On one core: {said[0]}. On one {measured['gpu']['machine']}: {said[1]}.\n"
-
-
-def markdown(heads: list[str], rows: list[list[str]]) -> str:
-    """A table."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":

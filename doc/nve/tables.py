@@ -21,17 +21,25 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "potentials"))
 
-from table import is_potential, replace  # noqa: E402
+from pages import is_potential, markdown, replace  # noqa: E402
 
 PAGE = HERE.with_suffix(".md")
 RESULTS = HERE / "results"
 BEFORE, OTHERS = RESULTS / "before", RESULTS / "others"
+NAMES = ("chno-f64-1", "chno-f128")
 PRECISIONS = ("double", "mixed", "single")
 #: What the page calls structures; others by their own names.
 STRUCTURES = {"water box": "64 waters"}
 BALANCE, RATE = "energy balance at 0.0625 fs", "drift rate"
 DRIFT, AFTER = "drift of the energy", "drift of the energy after NPT"
 EXPONENT, FLUCTUATION = "exponent of fluctuation with time step", "fluctuation of the energy"
+#: Label, name of the kept run, structure.
+Row = tuple[str, str, str]
+EPSILON: list[Row] = [
+    ("10⁻⁸, as [chno-small](../examples/chno-small/README.md) was trained", "chno-small-full-benzene-mixed", "benzene"),
+    ("10⁻⁴, the same weights", "others/epsilon-1e-4-mixed", "benzene"),
+    ("10⁻², the same weights", "others/epsilon-1e-2-mixed", "benzene"),
+]
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -51,29 +59,6 @@ def main(arguments: list[str]) -> int:
 
 def tables() -> dict[str, str]:
     """All tables by the names of their markers."""
-    quick = {
-        name: [
-            (f"{STRUCTURES.get(structure, structure)}, {precision}", f"{name}-quick-{precision}", structure)
-            for structure in ("benzene", "water box")
-            for precision in PRECISIONS
-        ]
-        for name in ("chno-f64-1", "chno-f128")
-    }
-    full = [("chno-f64-1, 64 waters, mixed", "chno-f64-1-full-water-mixed", "water box")] + [
-        (f"{name}, benzene, {precision}", f"{name}-full-benzene-{precision}", "benzene")
-        for name in ("chno-f64-1", "chno-f128")
-        for precision in PRECISIONS
-    ]
-    epsilon = [
-        ("10⁻⁸, as [chno-small](../examples/chno-small/README.md) was trained", "chno-small-full-benzene-mixed"),
-        ("10⁻⁴, the same weights", "others/epsilon-1e-4-mixed"),
-        ("10⁻², the same weights", "others/epsilon-1e-2-mixed"),
-    ]
-    large = [
-        (f"*{name}* before, {precision}", f"before/{name}-10368-{precision}", "water-10368")
-        for precision in ("mixed", "single")
-        for name in ("chno-f128", "chno-f64-1")
-    ]
     rate = {"drift rate / kT/ns per degree of freedom": (RATE, lambda v: with_error(v, decimals=4))}
     in_large = {
         "run": (DRIFT, length),
@@ -82,18 +67,50 @@ def tables() -> dict[str, str]:
         "exponent": (EXPONENT, with_error),
     }
     return {
-        **{name: compared(name, with_lengths(rows), criteria(rows)) for name, rows in quick.items()},
-        "full": compared("", full, criteria(full)),
+        **{name: suite(name, with_lengths(quick_runs(name))) for name in NAMES},
+        "full": suite("", full_runs()),
         "published": failures("others/published-mixed", "water box"),
         "turned force": failures("chno-f64-1-turned-force", "benzene"),
         "scaled force": failures("chno-f64-1-scaled-force", "benzene"),
-        "epsilon": compared("`epsilon`", [(*row, "benzene") for row in epsilon], rate),
-        "large box": compared("", large, in_large),
+        "epsilon": compared("`epsilon`", EPSILON, rate),
+        "large box": compared("", large_runs(), in_large),
     }
 
 
-def criteria(rows: list[tuple[str, str, str]]) -> dict[str, tuple[str, Callable]]:
-    """The columns of tables of the suite's runs, as compared() takes them."""
+def quick_runs(potential: str) -> list[Row]:
+    """Of one potential, on both structures."""
+    return [
+        (f"{STRUCTURES.get(structure, structure)}, {precision}", f"{potential}-quick-{precision}", structure)
+        for structure in ("benzene", "water box")
+        for precision in PRECISIONS
+    ]
+
+
+def full_runs() -> list[Row]:
+    """Of both potentials."""
+    return [("chno-f64-1, 64 waters, mixed", "chno-f64-1-full-water-mixed", "water box")] + [
+        (f"{name}, benzene, {precision}", f"{name}-full-benzene-{precision}", "benzene")
+        for name in NAMES
+        for precision in PRECISIONS
+    ]
+
+
+def large_runs() -> list[Row]:
+    """Of the potentials before."""
+    return [
+        (f"*{name}* before, {precision}", f"before/{name}-10368-{precision}", "water-10368")
+        for precision in ("mixed", "single")
+        for name in reversed(NAMES)
+    ]
+
+
+def suite(head: str, rows: list[Row]) -> str:
+    """The table of runs of the whole suite."""
+    return compared(head, rows, criteria(rows))
+
+
+def criteria(rows: list[Row]) -> dict[str, tuple[str, Callable]]:
+    """The columns of such a table, as compared() takes them."""
     after = {length(v) for _, name, of in rows if (v := verdicts(name, of).get(AFTER))}
     return {
         "energy balance": (BALANCE, number),
@@ -137,26 +154,34 @@ def shipped(name: str) -> str | None:
     return Potential.read(files[0]).sha256 if files else None
 
 
-def compared(head: str, rows: list[tuple[str, str, str]], columns: dict[str, tuple[str, Callable]]) -> str:
-    """A table with a row for each run and structure, "(skipped)" or "(fail)" after what did not pass.
+def compared(head: str, rows: list[Row], columns: dict[str, tuple[str, Callable]]) -> str:
+    """A table with a row for each run and structure.
 
-    rows: label, name of the kept run, structure; columns: by their heads the criterion and how its verdict is written.
-    A drift rate is skipped in all runs and not marked; nor are runs of potentials before, when criteria were others.
+    columns: by their heads the criterion and how its verdict is written. What did not pass is marked, but not in runs
+    of potentials before, when criteria were others.
     """
     lines = []
     for label, name, structure in rows:
         found = verdicts(name, structure)
-        cells = []
-        for criterion, write in columns.values():
-            verdict = found.get(criterion)
-            plain = verdict is None or verdict["verdict"] == "pass" or criterion == RATE or name.startswith("before/")
-            mark = "" if plain else f" ({verdict['verdict']})"
-            cells.append(write(verdict) + mark if verdict else "")
+        cell = written if name.startswith("before/") else marked
+        cells = [cell(found[criterion], write) if criterion in found else "" for criterion, write in columns.values()]
         lines.append([label, *cells])
-    return markdown([head, *columns], lines)
+    return markdown([head, *columns], lines, "---:")
 
 
-def with_lengths(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+def marked(verdict: dict, write: Callable) -> str:
+    """With "(fail)" or "(skipped)" behind what did not pass; not behind a drift rate that is skipped, as all are."""
+    is_plain = verdict["verdict"] == "pass" or (verdict["criterion"] == RATE and verdict["verdict"] == "skipped")
+    text = written(verdict, write)
+    return text if is_plain else f"{text} ({verdict['verdict']})".strip()
+
+
+def written(verdict: dict, write: Callable) -> str:
+    """As `write` does it; nothing where no value was measured."""
+    return "" if verdict["value"] is None else write(verdict)
+
+
+def with_lengths(rows: list[Row]) -> list[Row]:
     """The same rows with the length of the run behind each label."""
     return [(f"{label}, {length(verdicts(name, of)[DRIFT])}", name, of) for label, name, of in rows]
 
@@ -169,10 +194,8 @@ def failures(name: str, structure: str) -> str:
 
 def measured(verdict: dict) -> str:
     """A value with its unit; nothing where there is none."""
-    if verdict["value"] is None:
-        return ""
-    value = number(verdict) if verdict["error"] is None else with_error(verdict)
-    return f"{value} {verdict['unit']}".strip()
+    value = written(verdict, number if verdict["error"] is None else with_error)
+    return value and f"{value} {verdict['unit']}".strip()
 
 
 def length(verdict: dict) -> str:
@@ -201,12 +224,6 @@ def with_error(verdict: dict, decimals: int = 2) -> str:
 def minus(text: str) -> str:
     """With the typographic sign."""
     return text.replace("-", "−")
-
-
-def markdown(heads: list[str], rows: list[list[str]], aligned: str = "---:") -> str:
-    """A table; aligned: the columns behind the first, numbers on their right."""
-    lines = [heads, ["---", *[aligned] * (len(heads) - 1)], *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,26 @@ class Failure:
         limit = "" if self.limit is None else f", at most {self.limit:g}"
         return f"{place}: {self.found} {self.unit}".rstrip() + limit
 
+    def subject_text(self) -> str:
+        """The subject with its limit."""
+        if self.limit is None:
+            return self.subject
+        limit = f"{self.limit:g} {self.unit}".rstrip()
+        return f"{self.subject} (at most {limit})"
+
+    def found_text(self) -> str:
+        """What is told of a subject: the place and the number, or behind a colon what is none."""
+        separator = ": " if self.limit is None else " "
+        return separator.join(filter(None, (self.where, self.found)))
+
+
+def by_subject(failures: Sequence[Failure]) -> dict[str, list[str]]:
+    """What was found, by the subjects with their limits."""
+    found: dict[str, list[str]] = {}
+    for failure in failures:
+        found.setdefault(failure.subject_text(), []).append(failure.found_text())
+    return found
+
 
 class Page:
     """Lines of the page, and the failures that were met on the way; `unfinished`: runs shorter than they should be.
