@@ -384,11 +384,21 @@ def test_a_failure_is_named(perfect, subject, spoil, said):
     assert said in failures and "meets all" not in page and "✗ |" in page
 
 
-def test_a_name_with_brackets_is_no_link():
+def test_a_name_with_brackets_is_no_link(perfect):
     """CommonMark reads [N+](=O) as one, but not in code."""
-    text = re.sub("`[^`]*`", "", report.PAGE.read_text())
-    assert "`C=NC(=O)OC(C)[N+](=O)[O-]`" in report.PAGE.read_text()
-    assert all(Path(target).suffix in (".svg", ".md") for target in re.findall(r"\]\(([^)]*)\)", text))
+    name = "C[N+](=O)[O-]"
+    mean = {f"{of}_{kind}_{unit}": 1.0 for of, unit in (("energy", "meV_per_atom"), ("force", "meV_per_A"))
+            for kind in ("mae", "rmse")}  # fmt: skip
+    result = {
+        "of": {"name": "perfect"}, "molecules_are_shared_with_training": False, "molecules": {name: mean},
+        "classes": {"all": mean | {"frames": 1, "worst_molecule": name, "worst_force_mae_meV_per_A": 1.0}},
+        "by_force": [{"from": 0.0, "to": 0.3, "forces": 1, "mae": 0.001, "rmse": 0.001}],
+    }  # fmt: skip
+    (perfect / "errors.json").write_text(json.dumps(result))
+    page = page_of({"perfect": perfect}, perfect)
+    assert f"`{name}` (1.0)" in page
+    outside_code = re.sub("`[^`]*`", "", page)
+    assert all(Path(target).suffix in (".svg", ".md") for target in re.findall(r"\]\(([^)]*)\)", outside_code))
 
 
 # ------------------------------------------------------------------------------------ stability
