@@ -59,9 +59,8 @@ class Failure:
     limit: float | None = None
 
     def __str__(self) -> str:
-        place = ", ".join(filter(None, (self.subject, self.where)))
         limit = "" if self.limit is None else f", at most {self.limit:g}"
-        return f"{place}: {self.found} {self.unit}".rstrip() + limit
+        return f"{self.subject}, {self.where}: {self.found} {self.unit}".rstrip() + limit
 
     def subject_text(self) -> str:
         """The subject with its limit."""
@@ -72,8 +71,7 @@ class Failure:
 
     def found_text(self) -> str:
         """What is told of a subject: the place and the number, or behind a colon what is none."""
-        separator = ": " if self.limit is None else " "
-        return separator.join(filter(None, (self.where, self.found)))
+        return f"{self.where} {self.found}" if self.limit is not None else f"{self.where}: {self.found}"
 
 
 def by_subject(failures: Sequence[Failure]) -> dict[str, list[str]]:
@@ -265,7 +263,7 @@ def write_rdf(page: Page, box: str, reference: dict | None, results: dict[str, d
     """g(r) of one box."""
     good = {name: one for name, one in results.items() if not one.get("error")}
     for name in results.keys() - good.keys():
-        page.failures[name].append(Failure(f"dynamics of {box} stopped", "", results[name]["error"]))
+        page.failures[name].append(Failure("dynamics stopped", box, results[name]["error"]))
         page.add(f"{name}: the dynamics of {box} stopped: {results[name]['error']}", "")
     enough = reference is not None and reference["length_ps"] >= LONG_ENOUGH
     pairs = liquids.PAIRS[box.split("-")[0]]

@@ -401,6 +401,16 @@ def test_a_name_with_brackets_is_no_link(perfect):
     assert all(Path(target).suffix in (".svg", ".md") for target in re.findall(r"\]\(([^)]*)\)", outside_code))
 
 
+def test_dynamics_that_stopped_are_a_failure_in_their_box(perfect):
+    page = report.Page({"perfect": perfect}, None)
+    for box in ("water-32", "acetonitrile-16"):
+        report.write_rdf(page, box, None, {"perfect": {"error": "Lost atoms"}})
+    assert report.by_subject(page.failures["perfect"]) == {
+        "dynamics stopped": ["water-32: Lost atoms", "acetonitrile-16: Lost atoms"]
+    }
+    assert str(page.failures["perfect"][0]) == "dynamics stopped, water-32: Lost atoms"
+
+
 # ------------------------------------------------------------------------------------ stability
 
 
