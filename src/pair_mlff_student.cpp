@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "atom.h"
+#include "chemical_symbols.h"
 #include "comm.h"
 #include "diagnostics.h"
 #include "error.h"
@@ -303,9 +304,28 @@ void PairMlffStudent::init_style() {
   if (!atom->tag_enable) error->all(FLERR, title_ + " needs atom IDs; leave out atom_modify id no");
   neighbor->add_request(this, NeighConst::REQ_FULL);
   if (comm->nprocs > 1) reserve_halo();
+  if (comm->me == 0) warn_of_masses();
   const int types = atom->ntypes;
   given_.assign(types + 1, std::vector<char>(types + 1, 0));
   list_number_ = -1;
+}
+
+// Elements in another order than the atom types run without an error, and give nonsense. Masses
+// that belong to no other element may be isotopes, or repartitioned.
+void PairMlffStudent::warn_of_masses() const {
+  constexpr double near = 0.1;  // g/mol
+  for (int type = 1; atom->mass && type <= atom->ntypes; ++type) {
+    if (element_of_type_[type] < 0 || !atom->mass_setflag[type]) continue;
+    const std::string &own = elements_[element_of_type_[type]];
+    const double mass = atom->mass[type];
+    if (std::fabs(mass - standard_mass(own)) < near) continue;
+    for (const std::string &other : potential_->elements)
+      if (std::fabs(mass - standard_mass(other)) < near)
+        error->warning(FLERR, title_ + ": atom type " + std::to_string(type) + " is " + own +
+                                  " by pair_coeff, but has the mass of " + other + ", " +
+                                  text(mass) +
+                                  "; pair_coeff names the elements in the order of the atom types");
+  }
 }
 
 void PairMlffStudent::reserve_halo() { halo_.reserve(network_->halo_bytes(), *force->pair); }

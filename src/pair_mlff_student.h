@@ -75,6 +75,7 @@ class PairMlffStudent : public LAMMPS_NS::Pair {
   NetworkOptions network_options() const;
   void build_network();
   void print_summary(const NetworkOptions &options);
+  void warn_of_masses() const;
 
   // a step
   void find_owners();

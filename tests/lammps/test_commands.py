@@ -385,6 +385,23 @@ def test_unload_and_clear(lammps, system):
     lammps.run(script)
 
 
+MASSES_OF_TYPES = {  # masses of the types C and H: what is warned of
+    "mass 1 12.011\nmass 2 1.008\n": "",
+    "mass 1 1.008\nmass 2 12.011\n": "atom type 1 is C by pair_coeff, but has the mass of H, 1.008",
+    "mass 1 12.011\nmass 2 2.014\n": "",  # deuterium
+    "mass 1 9.995\nmass 2 3.024\n": "",  # repartitioned
+}
+
+
+@pytest.mark.parametrize("masses", MASSES_OF_TYPES)
+def test_elements_in_another_order_than_the_types_are_noticed(lammps, masses):
+    system = random_system("C H", 12, [8.0, 8.0, 8.0])
+    system.write_data(lammps.folder / "system.data")
+    output = " ".join(lammps.run(header(system) + masses + pair(system, PAINN) + "run 0\n", 2).output.split())
+    wanted = MASSES_OF_TYPES[masses]
+    assert wanted in output and output.count("has the mass of") == (2 if wanted else 0)
+
+
 # ------------------------------------------------------------------ mlff-distiller
 
 

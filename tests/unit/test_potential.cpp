@@ -94,6 +94,14 @@ TEST(ChemicalSymbols, KnowTheirNumbers) {
   for (const char *word : {"", "h", "CL", "Xx", "H "}) EXPECT_EQ(atomic_number(word), 0);
 }
 
+TEST(ChemicalSymbols, KnowTheirMasses) {
+  EXPECT_DOUBLE_EQ(standard_mass("H"), 1.008);
+  EXPECT_DOUBLE_EQ(standard_mass("C"), 12.011);
+  EXPECT_DOUBLE_EQ(standard_mass("Cl"), 35.45);
+  EXPECT_DOUBLE_EQ(standard_mass("U"), 238.029);
+  EXPECT_DOUBLE_EQ(standard_mass("h"), 0.0);
+}
+
 // ----------------------------------------------------------------------------------- good files
 
 TEST(Potential, HoldsWhatTheFileSays) {
