@@ -228,10 +228,13 @@ def test_trajectories_end_where_the_committee_disagrees(committee, monkeypatch):
             np.testing.assert_allclose(f.positions, twin.positions[atoms], atol=1e-5)
 
 
-def test_exploring_stops_at_the_deadline(committee):
+def test_exploring_stops_at_the_first_step_after_the_deadline(committee, monkeypatch):
     simulation = Simulation(committee, structures(), np.full(4, 300.0), [0], Active(), seed=4)
+    steps, step = [], simulation.step
+    monkeypatch.setattr(simulation, "step", lambda: steps.append(step()))
     with pytest.raises(TimeIsUp):
         explore(simulation, 1e9, 1e9, deadline=0.0)
+    assert len(steps) == 1 < simulation.settings.check
 
 
 # ------------------------------------------------------------------------------------------ starts

@@ -617,12 +617,20 @@ def test_a_time_limit_of_zero_stops_training_but_not_the_export(toy, tmp_path):
     from mlff_student.train import command
 
     config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump(changed(steps=60, evaluate_every=50)))
+    config.write_text(yaml.safe_dump(changed(steps=60, evaluate_every=2)))
     (tmp_path / "toy.npz").symlink_to(toy.data_path)
     call = lambda *more: CliRunner().invoke(command, [str(config), "--quiet", *more])  # noqa: E731
     stopped = call("--train-only", "--time-limit", "0")
-    assert stopped.exit_code == 0 and "step 50: " in stopped.output, stopped.output
-    assert "stopped by --time-limit; call again to go on" in stopped.output
+    assert stopped.exit_code == 0, stopped.output
+    assert stopped.output == f"{tmp_path / 'run'}: stopped by --time-limit; call again to go on\n"
+    assert not json.loads((tmp_path / "run" / "log.json").read_text())["finished"]
+    early = call("--export-only")
+    assert early.exit_code == 1 and "step 1, and no evaluation has been made" in early.output
+    assert "train to step 2" in early.output
+    stopped = call("--train-only", "--time-limit", "0")
+    assert "step 2: " in stopped.output and "stopped by --time-limit" in stopped.output
+    both = call("--export-only", "--restart")
+    assert both.exit_code == 1 and "give one of them" in both.output
     potential = tmp_path / "run" / "toy.yaml"
     potential.unlink()
     exported = call("--export-only", "--time-limit", "0")
@@ -630,3 +638,19 @@ def test_a_time_limit_of_zero_stops_training_but_not_the_export(toy, tmp_path):
         "stopped by --time-limit; call again to go on", "done"
     )
     assert potential.exists()
+
+
+def test_an_export_without_a_checkpoint_is_refused_and_leaves_nothing(toy, tmp_path):
+    pytest.importorskip("torch", reason="fitting needs PyTorch")
+    import yaml
+    from click.testing import CliRunner
+
+    from mlff_student.train import command
+
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(TOY))
+    (tmp_path / "toy.npz").symlink_to(toy.data_path)
+    output = tmp_path / "rum"
+    refused = CliRunner().invoke(command, [str(config), "--export-only", "-o", str(output)])
+    assert refused.exit_code == 1 and f"{output}: has no checkpoint.pt to export" in refused.output
+    assert "name the folder of the run with --output" in refused.output and not output.exists()

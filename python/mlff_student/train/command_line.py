@@ -189,10 +189,21 @@ def _train(
 ) -> None:
     begin = time.monotonic()
     try:
-        from .fit import Fit
+        from .fit import CHECKPOINT, Fit
     except ImportError as error:
         raise ConfigError(f"training needs the package {error.name}; pip install torch") from None
+    if export_only and restart:
+        raise ConfigError("--restart ignores the checkpoint that --export-only exports; give one of them")
+    if export_only and not (folder / CHECKPOINT).exists():
+        raise ConfigError(
+            f"{folder}: has no {CHECKPOINT} to export; train first, or name the folder of the run with --output"
+        )
     fit = Fit(config, folder, restart)
+    if export_only and not fit.history:
+        raise ConfigError(
+            f"{fit.checkpoint}: step {fit.done}, and no evaluation has been made yet; "
+            f"train to step {config.training.evaluate_every}, the first that is evaluated"
+        )
     if export_only:
         fit.save()
         finished = True

@@ -28,6 +28,7 @@ from .plot import plot_learning_curve
 from .schedule import average_share, learning_rate, should_stop
 from .step import Step
 
+CHECKPOINT = "checkpoint.pt"  # in the run's folder
 EXPLODED = 0.1  # the share of steps without a loss and a gradient at which training gives up
 
 
@@ -85,10 +86,11 @@ class Fit:
     @property
     def checkpoint(self) -> Path:
         """The file that a later call continues from."""
-        return self.folder / "checkpoint.pt"
+        return self.folder / CHECKPOINT
 
     def run(self, time_limit: float = math.inf, progress: bool = True) -> bool:
-        """Train to the last step, early stopping or time_limit (s); whether it is finished."""
+        """Train to the last step, early stopping or time_limit (s), for one step at least; whether it is
+        finished."""
         from tqdm import tqdm
 
         settings = self.config.training
@@ -107,7 +109,7 @@ class Fit:
                 self._evaluate(rate)
                 bar.set_postfix_str(_summary(self.history[-1]))
                 criterion, finished = self.criterion(), self._finished()
-            late = self.done % 50 == 0 and time.monotonic() - begin > time_limit
+            late = time.monotonic() - begin > time_limit
             if self.done % settings.checkpoint_every == 0 or finished or late:
                 self.seconds = before + time.monotonic() - begin
                 self.save(write=finished or late)

@@ -163,8 +163,8 @@ def explore(
     for check in range(checks + 1):
         for _ in range(settings.check if check else 0):
             simulation.step()
-        if time.monotonic() > deadline:
-            raise TimeIsUp
+            if time.monotonic() > deadline:
+                raise TimeIsUp
         spread = simulation.disagreement()
         positions = simulation.positions.cpu().numpy()
         result.disagreements.append(spread[np.isfinite(spread)])
