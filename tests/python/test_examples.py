@@ -12,6 +12,7 @@ from plugin import needs_plugin
 from mlff_student import md_report
 from mlff_student.cli import main
 from mlff_student.lammps_session import find_plugin
+from mlff_student.md_run import run_lammps
 from mlff_student.potential import Potential
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +33,19 @@ def test_benzene_conserves_energy_with_a_potential_that_ships(tmp_path, monkeypa
     found = yaml.safe_load((tmp_path / "summary.yaml").read_text())
     assert found["standard_deviation_percent"] < 0.5
     assert found["temperature_mean_K"] == pytest.approx(300, abs=40)
+
+
+@needs_plugin
+def test_the_script_of_benzene_makes_its_output_folder(tmp_path, monkeypatch):
+    """As in a fresh checkout, by its first lines' `lmp -in in.nve` without the variable output, then by one with it."""
+    if not metadata.entry_points(group="lammps.plugins"):
+        monkeypatch.setenv("LAMMPS_PLUGIN_PATH", str(find_plugin().parent))
+    monkeypatch.setenv("LAMMPS_POTENTIALS", str(ROOT / "potentials" / "chno"))
+    for file in ("in.nve", "benzene.data"):
+        shutil.copy(EXAMPLES / "benzene" / file, tmp_path)
+    for given, folder in (({}, "output"), ({"output": "new/deep"}, "new/deep")):
+        run_lammps(tmp_path / "in.nve", 20, {"steps": "20", **given}, tmp_path / "log.lammps", show_progress=False)
+        assert (tmp_path / folder / "thermo.csv").read_text().startswith("step,time,temperature")
 
 
 def test_a_student_is_distilled_and_examined(tmp_path, monkeypatch):
