@@ -3,6 +3,7 @@
 
 python potentials/table.py            # rewrite them
 python potentials/table.py --check    # exit status 1 if one is out of date
+python potentials/table.py --help     # change nothing
 
 The numbers are those of the potential files, of speed.json, and of what validation/ stored of these very files.
 """
@@ -11,6 +12,8 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+
+import click
 
 from mlff_student.potential import Potential
 
@@ -33,8 +36,8 @@ PURPOSES = {
 UNITS = {"core": "CPU ", "gpu": ""}
 #: Tests of validation/stability.py by the end of their names: what they ask, and for how many ps.
 STABILITY = {
-    "300K": ("whole for 1 ns at 300 K", 1000.0),
-    "600K": ("whole for 100 ps at 600 K", 100.0),
+    "300K": ("whole for 1 ns at 300 K, constant volume", 1000.0),
+    "600K": ("whole for 100 ps at 600 K, constant volume", 100.0),
     "NPT": ("density kept for 200 ps at 1 atm", 200.0),
 }
 NAMES = {"C12C3C4C1C1C2C3C41": "cubane", "CON=O": "methyl nitrite", "N=C=O": "isocyanic acid"}
@@ -46,8 +49,10 @@ COLUMNS = {
 }
 
 
-def main() -> int:
-    """Rewrite or check the READMEs; the exit status."""
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit status 1 if one is out of date.")
+def main(check: bool) -> None:
+    """Rewrite the tables of three READMEs: of potentials/, of the repository and of examples/chno-small/."""
     shipped = [(file, Potential.read(file)) for file in sorted(HERE.glob("*/*.yaml")) if is_potential(file)]
     measured = json.loads((HERE / "speed.json").read_text(encoding="utf-8"))
     of_all = {"potentials": overview(shipped, measured), "speed": speed(measured)}
@@ -64,11 +69,10 @@ def main() -> int:
     }
     old = {page: page.read_text(encoding="utf-8") for page in pages}
     new = {page: replace(page, old[page], tables) for page, tables in pages.items()}
-    if "--check" in sys.argv[1:]:
-        return int(new != old)
+    if check:
+        sys.exit(int(new != old))
     for page, text in new.items():
         page.write_text(text, encoding="utf-8")
-    return 0
 
 
 def stored(file: Path, subject: str) -> dict | None:
@@ -323,4 +327,4 @@ def speed_of(potential: str, measured: dict) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

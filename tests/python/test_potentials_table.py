@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 FILE = Path(__file__).resolve().parents[2] / "potentials" / "table.py"
 
@@ -19,6 +20,14 @@ def table(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "HERE", tmp_path)
     (tmp_path / "mine.yaml").write_text("weights")
     return module
+
+
+def test_only_what_is_known_is_done(table):
+    """In the empty folder everything else than help fails before it writes."""
+    helped = CliRunner().invoke(table.main, ["--help"])
+    assert helped.exit_code == 0 and "--check" in helped.output
+    refused = CliRunner().invoke(table.main, ["--chekc"])
+    assert refused.exit_code == 2 and "No such option" in refused.output
 
 
 def dynamics(name: str, required: float, ps: float, survivors: int, fragments: int) -> dict:
