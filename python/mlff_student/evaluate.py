@@ -10,6 +10,7 @@ from pathlib import Path
 import ase.io
 import click
 from ase import Atoms
+from ase.io.formats import UnknownFileTypeError, filetype
 from tqdm import tqdm
 
 from .ase import evaluate, results_for
@@ -57,17 +58,36 @@ _WRITTEN = ("energy", "energies", "forces", "stress")
 
 
 def read_frames(source: str | Path) -> Iterator[Atoms]:
-    """The frames of a file, one at a time. Raises FrameError where ASE cannot read one."""
+    """The frames of a file, one at a time. Raises FrameError where ASE cannot read one.
+
+    Before the first frame the reason may be that ASE takes the file for another format; then it says so.
+    """
     frames = 0
     try:
         for atoms in ase.io.iread(str(source), index=":"):
             frames += 1
             yield atoms
+    except UnknownFileTypeError as error:
+        raise FrameError(
+            f"{source}: cannot be read: ASE does not recognise its format ({error}); {_ALWAYS_WORKS}"
+        ) from None
     except Exception as error:  # each of ASE's readers raises what it likes
+        hint = "" if frames else _guess(source)
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise FrameError(f"{source}: frame {frames + 1}: cannot be read: {reason}") from None
+        raise FrameError(f"{source}: frame {frames + 1}: cannot be read: {reason}{hint}") from None
     if frames == 0:
-        raise FrameError(f"{source}: there is no frame in it")
+        raise FrameError(f"{source}: there is no frame in it{_guess(source)}")
+
+
+_ALWAYS_WORKS = "convert it to extended XYZ (FILE.xyz), which always works"
+
+
+def _guess(source: str | Path) -> str:
+    """What format ASE guessed, and what to do if it guessed wrong."""
+    name = filetype(str(source))
+    if name == "extxyz":
+        return "; it was read as extended XYZ, where a frame begins with a line that holds its number of atoms"
+    return f"; ASE took its format for {name}: if it is not, {_ALWAYS_WORKS}"
 
 
 @contextmanager

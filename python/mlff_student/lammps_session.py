@@ -14,7 +14,7 @@ import numpy as np
 
 from . import lammps_plugin
 from .lammps_box import Placement, StructureError, place
-from .potential import Potential
+from .potential import Potential, PotentialError
 from .units import SYMBOLS
 
 PRECISIONS = ("double", "mixed", "single")
@@ -251,15 +251,28 @@ class Session:
 
 
 def find_potential(potential: str | os.PathLike) -> Path:
-    """A potential's file: as named, else in LAMMPS_POTENTIALS and among those that ship, as LAMMPS does."""
+    """A potential's file: as named, else in LAMMPS_POTENTIALS and among those that ship, as LAMMPS does.
+
+    Raises PotentialError, which says where it looked, if there is no such file.
+    """
     path = Path(potential)
-    if path.exists() or path.is_absolute():
+    if path.exists():
         return path
-    folders = [folder for folder in os.environ.get("LAMMPS_POTENTIALS", "").split(":") if folder]
-    for folder in [*folders, lammps_plugin.potentials()]:
+    shipped, folders = lammps_plugin.potentials(), []
+    if not path.is_absolute():
+        folders = [folder for folder in os.environ.get("LAMMPS_POTENTIALS", "").split(":") if folder]
+        folders = list(dict.fromkeys([*folders, str(shipped)]))
+    for folder in folders:
         if (Path(folder) / path).is_file():
             return Path(folder) / path
-    return path
+    looked = f"; looked in {', '.join([os.getcwd(), *folders])}" if folders else ""
+    names = sorted(file.name for file in shipped.glob("*.yaml"))
+    known = (
+        f", or the name of one that ships: {', '.join(names)}" if names else "; none ships with this installation"
+    )
+    raise PotentialError(
+        f"{path}: cannot be read: No such file or directory{looked}; give the path of a potential{known}"
+    )
 
 
 def find_plugin() -> Path | None:

@@ -24,6 +24,7 @@ _ARCHITECTURES = ("painn", "mlff-distiller")
 _RADIAL_FUNCTIONS = ("gaussian", "bessel")
 _CUTOFF_FUNCTIONS = ("cosine", "mollifier")
 _DTYPES = {"float32": np.dtype("<f4"), "float64": np.dtype("<f8")}
+_FORMAT = re.compile(r"^format\s*:", re.MULTILINE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LARGEST_FILE = 2**30
 #: Of a check structure: atoms, atoms times images to be searched, cutoffs from the origin.
@@ -38,7 +39,8 @@ _REAL = (int, float)
 
 
 class PotentialError(Exception):
-    """A potential (file) that cannot be used; the text reads "FILE: KEY: reason"."""
+    """A potential (file) that cannot be used; the text reads "FILE: KEY: reason",
+    or "FILE is not an mlff-student potential: reason" where nothing in it looks like one."""
 
 
 @dataclass
@@ -126,7 +128,7 @@ class Potential:
         except OSError as error:
             raise PotentialError(f"{path}: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError as error:
-            raise PotentialError(f"{path}: not UTF-8 text: {error.reason}") from None
+            raise _no_potential(str(path), f"not UTF-8 text ({error.reason})") from None
         return cls.parse(text, str(path))
 
     @classmethod
@@ -406,6 +408,22 @@ def _symbol(symbol: str) -> str:
 
 
 def _from_text(text: str, name: str) -> Potential:
+    """The text's potential. Only a text that is refused is searched for the key that every potential has."""
+    try:
+        return _parse(text, name)
+    except PotentialError:
+        if _FORMAT.search(text):
+            raise
+        raise _no_potential(name, f"it has no line 'format: {FORMAT}'") from None
+
+
+def _no_potential(name: str, reason: str) -> PotentialError:
+    return PotentialError(
+        f"{name} is not an {FORMAT} potential: {reason}; name a file that mlff-student train or convert wrote"
+    )
+
+
+def _parse(text: str, name: str) -> Potential:
     if control := _CONTROL.search(text):
         raise PotentialError(f"{name}: holds the control character {control[0]!r}")
     if not text.endswith("\n"):

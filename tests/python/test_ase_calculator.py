@@ -293,8 +293,19 @@ def test_wrong_options_name_the_right_ones(options):
             MLFFStudent(PAINN, **options)
 
 
-def test_a_missing_file():
-    with pytest.raises(PotentialError, match="nowhere.yaml: cannot be read"):
+def test_a_missing_file_says_where_was_looked_and_what_ships(tmp_path, monkeypatch):
+    (tmp_path / "ours.yaml").write_text("")
+    monkeypatch.setattr("mlff_student.lammps_plugin.potentials", lambda: tmp_path)
+    monkeypatch.setenv("LAMMPS_POTENTIALS", f"/nowhere:{tmp_path}")
+    with pytest.raises(PotentialError, match="^nowhere.yaml: cannot be read: No such file") as error:
+        MLFFStudent("nowhere.yaml")
+    assert f"looked in {os.getcwd()}, /nowhere, {tmp_path}; " in str(error.value)
+    assert str(error.value).endswith("the name of one that ships: ours.yaml")
+    with pytest.raises(PotentialError, match="^/nowhere/p.yaml: cannot be read: No such") as error:
+        MLFFStudent("/nowhere/p.yaml")
+    assert "looked in" not in str(error.value) and "ours.yaml" in str(error.value)
+    (tmp_path / "ours.yaml").unlink()
+    with pytest.raises(PotentialError, match="none ships with this installation"):
         MLFFStudent("nowhere.yaml")
 
 

@@ -16,6 +16,7 @@ from plugin import needs_plugin, own_lines
 
 from mlff_student.cli import main
 from mlff_student.convert.command import convert
+from mlff_student.evaluate import FrameError, read_frames
 from mlff_student.extxyz import count_frames, write_frame
 from mlff_student.potential import Potential
 
@@ -188,6 +189,24 @@ def test_damaged_input_names_the_frame(tmp_path):
     status, text = run(PAINN, tmp_path / "empty.xyz", "-o", tmp_path / "out.xyz")
     assert status == 1 and "empty.xyz" in text
     assert not (tmp_path / "out.xyz").exists()
+
+
+@pytest.mark.parametrize("name, content, said", [
+    ("a.bz", "of no kind\n", "a.bz: cannot be read: ASE does not recognise its format (bz)"),
+    ("a.dat", "LAMMPS data file\n\n3 atoms\n", "a.dat: frame 1: cannot be read: AttributeError"),
+    ("a.data", "LAMMPS data file\n", "a.data: there is no frame in it; ASE took its format for runnerdata"),
+])  # fmt: skip
+def test_a_format_that_was_not_recognised_says_what_always_works(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(FrameError) as error:
+        list(read_frames(tmp_path / name))
+    assert said in str(error.value) and "extended XYZ (FILE.xyz), which always works" in str(error.value)
+
+
+def test_what_is_extended_xyz_is_not_called_another_format(tmp_path):
+    (tmp_path / "a.xyz").write_text("3\n\nH 0 0 0\n")
+    with pytest.raises(FrameError, match="frame 1: cannot be read: XYZError: .*read as extended XYZ"):
+        list(read_frames(tmp_path / "a.xyz"))
 
 
 @needs_plugin

@@ -225,5 +225,21 @@ def test_unreadable_files_are_named(tmp_path):
     with pytest.raises(PotentialError, match="nowhere.yaml: cannot be read"):
         Potential.read(tmp_path / "nowhere.yaml")
     (tmp_path / "b.yaml").write_bytes(b"\xff\xfe")
-    with pytest.raises(PotentialError, match="b.yaml: not UTF-8"):
+    with pytest.raises(PotentialError, match="b.yaml is not an mlff-student potential: not UTF-8"):
         Potential.read(tmp_path / "b.yaml")
+
+
+OTHER_FILES = {
+    "data of LAMMPS": "LAMMPS data file\n\n3 atoms\n\nMasses\n\n1 1.008\n",
+    "xyz": "1\nproperties=species:S:1:pos:R:3\nH 0 0 0\n",
+    "configuration": "# DATE: 2026-01-01 UNITS: metal\nname: water\n---\nseed: 1\n",
+    "without a line break": "1\n\nH 0 0 0",
+    "control characters": "\x00\x01\n",
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("content", OTHER_FILES.values(), ids=OTHER_FILES.keys())
+def test_other_files_are_called_what_they_are(content):
+    with pytest.raises(PotentialError, match="^f is not an mlff-student potential: .*train or convert"):
+        Potential.parse(content, "f")
