@@ -67,7 +67,15 @@ def options(**values) -> list[str]:
     return [word for name, value in values.items() if value is not None for word in (f"--{name}", str(value))]
 
 
-@click.command()
+class WithExample(click.Command):
+    """A command whose usage, in its help and in errors, ends with an example."""
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_usage(ctx, formatter)
+        formatter.write(f"Example: {ctx.command_path} my.yaml config.yaml --scale 0.001  # a quick look\n")
+
+
+@click.command(cls=WithExample)
 @click.argument("potential")
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path), help="Folder [validation-NAME].")
@@ -112,4 +120,4 @@ def decide(page: report.Page, scale: float) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name=str(Path(sys.argv[0]).with_suffix(".sh")))

@@ -9,4 +9,7 @@
 #
 # What is done is not done again, so the same command continues where it was interrupted.
 # Exit status: 0: no criterion failed; 1: one did, and it is named; 2: something could not be measured.
-exec python "$(dirname "$0")/qualify.py" "$@"
+here=$(dirname "$0")
+own=$here/../../.venv/bin/python # of this checkout; an activated environment comes first
+if [[ -z $PYTHON && -z $VIRTUAL_ENV && -x $own ]]; then PYTHON=$own; fi
+exec "${PYTHON:-python3}" "$here/qualify.py" "$@"

@@ -158,8 +158,38 @@ def test_a_potential_without_the_elements_is_refused(steps, tmp_path):
 def test_the_script_passes_its_words_on():
     script = ROOT / "potentials" / "validation" / "qualify.sh"
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # as in an activated environment
-    done = subprocess.run(
-        ["bash", script, POTENTIAL, "/nowhere.yaml"], capture_output=True, text=True, check=False,
-        env=os.environ | {"PATH": path},
-    )  # fmt: skip
-    assert done.returncode == 2 and "/nowhere.yaml" in done.stderr
+    for words, said in (([POTENTIAL, "/nowhere.yaml"], "/nowhere.yaml"), ([], "Example: ")):
+        done = subprocess.run(
+            ["bash", script, *words], capture_output=True, text=True, check=False,
+            env=os.environ | {"PATH": path, "PYTHON": sys.executable},
+        )  # fmt: skip
+        assert done.returncode == 2 and said in done.stderr
+        assert done.stderr.startswith("Usage: ") and "qualify.sh [OPTIONS]" in done.stderr
+        assert "qualify.py" not in done.stderr
+
+
+def test_the_script_chooses_a_python(tmp_path):
+    """PYTHON, else an activated environment, else the checkout's own, else python3."""
+    script = tmp_path / "potentials" / "validation" / "qualify.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text((ROOT / "potentials" / "validation" / "qualify.sh").read_text())
+
+    def program(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\necho {path.name} of {path.parent.parent.name}\n")
+        path.chmod(0o755)
+        return path
+
+    program(tmp_path / "active" / "bin" / "python3")
+    own = program(tmp_path / ".venv" / "bin" / "python")
+    mine = program(tmp_path / "mine" / "bin" / "mypython")
+
+    def chosen(**more):
+        path = os.pathsep.join([str(tmp_path / "active" / "bin"), "/usr/bin", "/bin"])
+        return subprocess.run(["bash", script], env={"PATH": path, **more}, capture_output=True, text=True).stdout
+
+    assert chosen() == "python of .venv\n"
+    assert chosen(VIRTUAL_ENV="/active") == "python3 of active\n"
+    assert chosen(PYTHON=str(mine)) == "mypython of mine\n"
+    own.unlink()
+    assert chosen() == "python3 of active\n"
