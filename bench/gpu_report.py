@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from report import digits, fill_markers, filled, table  # noqa: E402
+from report import digits, fill_markers, filled, page_of, table  # noqa: E402
 
 #: Competitors: label, colour, line.
 SERIES = {
@@ -373,29 +373,25 @@ def texts_of(results: dict) -> dict[str, str]:
     return {"gpu-machine": where(results)} | {name: make(results) for name, make in TABLES.items()}
 
 
-def page_of(texts: dict[str, str]) -> str:
-    """What gpu_tables.md holds."""
-    return "\n\n".join(f"## {name}\n\n{text}" for name, text in texts.items()) + "\n"
-
-
 def write(results: dict, folder: Path, readme: bool) -> None:
     """Plots and gpu_tables.md to the folder; tables to standard output and, if wanted, the README."""
     texts = texts_of(results)
     plot_all(results, folder)
     (folder / "gpu_tables.md").write_text(page_of(texts))
-    print(page_of(texts))
+    print(page_of(texts), end="")
     if readme:
         fill_markers(ROOT / "bench" / "README.md", texts)
 
 
 def check(results: dict, folder: Path, readme: bool) -> None:
     """Ends the program with a message if gpu_tables.md, or the README if wanted, holds other tables."""
-    texts, page = texts_of(results), ROOT / "bench" / "README.md"
-    pages = {folder / "gpu_tables.md": lambda _: page_of(texts)}
+    texts = texts_of(results)
+    wanted = {folder / "gpu_tables.md": page_of(texts)}
     if readme:
-        pages[page] = lambda content: filled(content, texts)
-    for path, wanted in pages.items():
-        if path.read_text() != wanted(path.read_text()):
+        page = ROOT / "bench" / "README.md"
+        wanted[page] = filled(page.read_text(), texts)
+    for path, content in wanted.items():
+        if path.read_text() != content:
             sys.exit(f"{path} does not hold the tables of the results; make them again")
 
 

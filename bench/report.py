@@ -342,6 +342,11 @@ def fill_markers(path: Path, texts: dict[str, str]) -> None:
     path.write_text(filled(path.read_text(), texts))
 
 
+def page_of(texts: dict[str, str]) -> str:
+    """A file of all tables, below their names."""
+    return "\n\n".join(f"## {name}\n\n{text}" for name, text in texts.items()) + "\n"
+
+
 def write(results: dict, folder: Path, readmes: bool) -> None:
     """Plots and tables.md to the folder; tables to standard output and, if wanted, the READMEs."""
     import matplotlib
@@ -351,9 +356,8 @@ def write(results: dict, folder: Path, readmes: bool) -> None:
     texts |= {name: make(results) for name, make in TABLES.items()}
     plot_speed(results, folder / "speed.png")
     plot_sets(results, folder / "instruction_sets.png")
-    markdown = "\n\n".join(f"## {name}\n\n{text}" for name, text in texts.items())
-    (folder / "tables.md").write_text(markdown + "\n")
-    print(markdown)
+    (folder / "tables.md").write_text(page_of(texts))
+    print(page_of(texts), end="")
     if readmes:
         for path in (ROOT / "README.md", ROOT / "bench" / "README.md"):
             fill_markers(path, texts)
