@@ -44,22 +44,9 @@ PaiNN<Real, Sum, Space>::PaiNN(const Potential &potential, const NetworkOptions 
     : Base(potential, options, kernels, false),
       epsilon_(static_cast<Real>(potential.epsilon)),
       sums_stride_(sums_stride(Base::elements(), Base::radial_columns_)),
-      weights_(layers_),
+      weights_(PaiNNWeights(potential, Base::element_row_, Base::radial_columns_, sums_stride_)),
       kept_(layers_),
-      out_(potential) {
-  const PaiNNWeights read(potential, Base::element_row_, Base::radial_columns_, sums_stride_);
-  first_scalar_ = DensePair<Real, Space>(read.first.scalar);
-  first_vector_ = DensePair<Real, Space>(read.first.vector);
-  for (int l = 0; l < layers_; ++l) {
-    const PaiNNWeights::Layer &from = read.layers[l];
-    Layer &layer = weights_[l];
-    layer.mix = DensePair<Real, Space>(from.mix);
-    for (int k = 0; k < 2; ++k) {
-      if (l > 0) layer.phi[k] = DensePair<Real, Space>(from.phi[k]);
-      layer.upd[k] = DensePair<Real, Space>(from.upd[k]);
-    }
-  }
-}
+      out_(potential) {}
 
 template <class Real, class Sum, class Space>
 void PaiNN<Real, Sum, Space>::reserve(int local, int range) {
@@ -97,9 +84,9 @@ void PaiNN<Real, Sum, Space>::first_features(Range range) {
   embed<Space>(range.size, C_, Base::edges_.view().element + range.begin, Base::embedding_.data(),
                features);
   for (int c = 0; c < 4; ++c)
-    dense<Space, Real>((c == 0 ? first_scalar_ : first_vector_).forward.view(), range.size,
-                       {sums_.data() + c * stride, 4 * stride}, {features + c * C_, 4 * C_},
-                       c == 0 ? Epilogue::Add : Epilogue::Store);
+    dense<Space, Real>((c == 0 ? weights_.first_scalar : weights_.first_vector).forward.view(),
+                       range.size, {sums_.data() + c * stride, 4 * stride},
+                       {features + c * C_, 4 * C_}, c == 0 ? Epilogue::Add : Epilogue::Store);
 }
 
 template <class Real, class Sum, class Space>
@@ -107,15 +94,15 @@ void PaiNN<Real, Sum, Space>::first_features_adjoint(Range range) {
   const int stride = sums_stride_;
   const Real *features_bar = Base::features_bar(range.begin);
   for (int c = 0; c < 4; ++c)
-    dense<Space, Real>((c == 0 ? first_scalar_ : first_vector_).adjoint.view(), range.size,
-                       {features_bar + c * C_, 4 * C_}, {sums_.data() + c * stride, 4 * stride},
-                       Epilogue::Store);
+    dense<Space, Real>((c == 0 ? weights_.first_scalar : weights_.first_vector).adjoint.view(),
+                       range.size, {features_bar + c * C_, 4 * C_},
+                       {sums_.data() + c * stride, 4 * stride}, Epilogue::Store);
   Base::sum_by_element_adjoint(range, stride, sums_.data());
 }
 
 template <class Real, class Sum, class Space>
 void PaiNN<Real, Sum, Space>::update(int l, Range range, Real *state) {
-  const Layer &layer = weights_[l];
+  const typename Weights::Layer &layer = weights_.layers[l];
   const KeptRows kept = kept_rows(l, range);
   const Real *features = Base::features_.data();
   for (int c = 0; c < 3; ++c)
@@ -131,7 +118,7 @@ void PaiNN<Real, Sum, Space>::update(int l, Range range, Real *state) {
 
 template <class Real, class Sum, class Space>
 void PaiNN<Real, Sum, Space>::update_adjoint(int l, Range range, Real *features_bar) {
-  const Layer &layer = weights_[l];
+  const typename Weights::Layer &layer = weights_.layers[l];
   const KeptRows kept = kept_rows(l, range);
   const bool last = is_last(l);
   Real *gates_bar = work_.data(), *mixed_bar = work_.data();
@@ -149,7 +136,7 @@ void PaiNN<Real, Sum, Space>::update_adjoint(int l, Range range, Real *features_
 
 template <class Real, class Sum, class Space>
 void PaiNN<Real, Sum, Space>::finish_layer(int l, Range range) {
-  const Layer &next = weights_[l + 1];
+  const typename Weights::Layer &next = weights_.layers[l + 1];
   const Kept &kept = kept_[l + 1];
   const std::size_t begin = range.begin;
   Real *state = Base::state(l + 1, range.begin), *x = work_.data();
@@ -164,7 +151,7 @@ void PaiNN<Real, Sum, Space>::finish_layer(int l, Range range) {
 
 template <class Real, class Sum, class Space>
 void PaiNN<Real, Sum, Space>::finish_layer_adjoint(int l, Range range) {
-  const Layer &next = weights_[l + 1];
+  const typename Weights::Layer &next = weights_.layers[l + 1];
   const Kept &kept = kept_[l + 1];
   const std::size_t begin = range.begin;
   Real *x_bar = work_.data(), *out = Base::next_features_bar(range.begin);

@@ -22,6 +22,30 @@ struct PaiNNWeights {
                int sums_stride);
 };
 
+/// The same on the device: Pair is a dense layer and its adjoint there.
+template <class Pair>
+struct PaiNNLayers {
+  struct Layer {
+    Pair phi[2];  ///< of all layers but the first
+    Pair mix, upd[2];
+  };
+  std::vector<Layer> layers;
+  Pair first_scalar, first_vector;
+
+  explicit PaiNNLayers(const PaiNNWeights &from)
+      : layers(from.layers.size()),
+        first_scalar(from.first.scalar),
+        first_vector(from.first.vector) {
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      layers[l].mix = Pair(from.layers[l].mix);
+      for (int k = 0; k < 2; ++k) {
+        if (l > 0) layers[l].phi[k] = Pair(from.layers[l].phi[k]);
+        layers[l].upd[k] = Pair(from.layers[l].upd[k]);
+      }
+    }
+  }
+};
+
 /// Columns of the first layer's sums: those of each element, padded to what dense layers read.
 int sums_stride(int elements, int radial_columns);
 
@@ -63,14 +87,12 @@ class PaiNN final : public MessagePassing<Real, Sum, Space> {
   KeptRows kept_rows(int l, Range range) const;
   int gates_width(int l) const { return is_last(l) ? 2 * C_ : 3 * C_; }
 
-  struct Layer {
-    DensePair<Real, Space> phi[2], mix, upd[2];
-  };
+  using Weights = PaiNNLayers<DensePair<Real, Space>>;
+
   const Real epsilon_;
   const int sums_stride_;
-  std::vector<Layer> weights_;
+  const Weights weights_;
   std::vector<Kept> kept_;
-  DensePair<Real, Space> first_scalar_, first_vector_;
   ReadOut<Real, Space> out_;
   Array<Real, Space> sums_{"mlff::sums"};      ///< [range, 4, sums_stride]
   Array<Real, Space> s_n_{"mlff::s_n"};        ///< [range, 2C]

@@ -50,8 +50,6 @@ __device__ __forceinline__ Channels silu(Channels a, Channels &slope) {
   return {silu(a.x, slope.x), silu(a.y, slope.y), silu(a.z, slope.z), silu(a.w, slope.w)};
 }
 
-__device__ __forceinline__ float sum(Channels a) { return (a.x + a.y) + (a.z + a.w); }
-
 /// Adds the sum of the products: what mlff::add_product is for a number.
 __device__ __forceinline__ void add_product(float &sum, Channels a, Channels b) {
   sum = fmaf(a.x, b.x, fmaf(a.y, b.y, fmaf(a.z, b.z, fmaf(a.w, b.w, sum))));

@@ -89,9 +89,9 @@ template <int kGroups>
 struct Cluster {
   static constexpr int kRows = 16, kMostBlocks = 8;
   static constexpr bool kManyTiles = false;
-  static constexpr int kWarpsOfGroup = kWarps / kGroups;
+  static constexpr int kWarpsOfGroup = kTileWarps / kGroups;
   static constexpr int kMostParts = 6;  ///< axes times blocks of columns of a product
-  static constexpr int kPartialSums = kWarps * kMostParts * 16 * 16;
+  static constexpr int kPartialSums = kTileWarps * kMostParts * 16 * 16;
 
   int atoms;            ///< rows of an axis that exist; nothing is done for the others
   float *partial_sums;  ///< [warps][kMostParts][16][16]
@@ -118,8 +118,8 @@ struct Cluster {
   static __device__ int tile() { return blockIdx.x / blocks_of_cluster(); }
   static __device__ int tiles() { return gridDim.x / blocks_of_cluster(); }
   /// The last warps first, which have the least to do.
-  __device__ int warp() const { return (kWarps - 1 - thread_index() / 32) * blocks + block; }
-  __device__ int warps() const { return kWarps * blocks; }
+  __device__ int warp() const { return (kTileWarps - 1 - thread_index() / 32) * blocks + block; }
+  __device__ int warps() const { return kTileWarps * blocks; }
   __device__ void wait() const {}
   __device__ void also(int columns) const { more = columns; }
   __device__ unsigned barrier() const { return barriers + awaited % 2 * 8; }

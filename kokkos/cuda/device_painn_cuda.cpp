@@ -94,22 +94,10 @@ class PaiNNCuda final : public MessagePassing<float, Sum, Space> {
       : Base(potential, options, DeviceKernels::Best, false),
         epsilon_(static_cast<float>(potential.epsilon)),
         sums_stride_(sums_stride(Base::elements(), Base::radial_columns_)),
-        weights_(layers_),
+        weights_(PaiNNWeights(potential, Base::element_row_, Base::radial_columns_, sums_stride_)),
         update_kept_(layers_),
         phi_kept_(layers_),
-        out_(read_out) {
-    const PaiNNWeights read(potential, Base::element_row_, Base::radial_columns_, sums_stride_);
-    first_scalar_ = LayerPair(read.first.scalar);
-    first_vector_ = LayerPair(read.first.vector);
-    for (int l = 0; l < layers_; ++l) {
-      const PaiNNWeights::Layer &from = read.layers[l];
-      weights_[l].mix = LayerPair(from.mix);
-      for (int k = 0; k < 2; ++k) {
-        if (l > 0) weights_[l].phi[k] = LayerPair(from.phi[k]);
-        weights_[l].upd[k] = LayerPair(from.upd[k]);
-      }
-    }
-  }
+        out_(read_out) {}
 
  private:
   using Base = MessagePassing<float, Sum, Space>;
@@ -122,14 +110,14 @@ class PaiNNCuda final : public MessagePassing<float, Sum, Space> {
   void first_features(Range range) override {
     Base::sum_by_element(range, sums_stride_, sums_.data());
     cuda::first_features(stream(), range, C_, Base::edges_.view().element, Base::embedding_.data(),
-                         first_scalar_.forward.view(), first_vector_.forward.view(), sums_stride_,
-                         sums_.data(), Base::features_.data());
+                         weights_.first_scalar.forward.view(), weights_.first_vector.forward.view(),
+                         sums_stride_, sums_.data(), Base::features_.data());
   }
 
   void first_features_adjoint(Range range) override {
-    cuda::first_features_adjoint(stream(), range, C_, first_scalar_.adjoint.view(),
-                                 first_vector_.adjoint.view(), sums_stride_, Base::features_bar(),
-                                 sums_.data());
+    cuda::first_features_adjoint(stream(), range, C_, weights_.first_scalar.adjoint.view(),
+                                 weights_.first_vector.adjoint.view(), sums_stride_,
+                                 Base::features_bar(), sums_.data());
     Base::sum_by_element_adjoint(range, sums_stride_, sums_.data());
   }
 
@@ -169,27 +157,27 @@ class PaiNNCuda final : public MessagePassing<float, Sum, Space> {
   }
 
   cuda::UpdateLayers update(int l) const {
-    const Weights &w = weights_[l];
+    const Weights::Layer &w = weights_.layers[l];
     return {w.mix.forward.view(), w.upd[0].forward.view(), w.upd[1].forward.view()};
   }
   cuda::UpdateAdjointLayers update_adjoint(int l) const {
-    const Weights &w = weights_[l];
+    const Weights::Layer &w = weights_.layers[l];
     return {w.upd[1].adjoint.view(), w.upd[0].adjoint.view(), w.mix.adjoint.view()};
   }
   cuda::PhiLayers phi(int l) const {
-    return {weights_[l].phi[0].forward.view(), weights_[l].phi[1].forward.view()};
+    const auto &phi = weights_.layers[l].phi;
+    return {phi[0].forward.view(), phi[1].forward.view()};
   }
   cuda::PhiAdjointLayers phi_adjoint(int l) const {
-    return {weights_[l].phi[1].adjoint.view(), weights_[l].phi[0].adjoint.view()};
+    const auto &phi = weights_.layers[l].phi;
+    return {phi[1].adjoint.view(), phi[0].adjoint.view()};
   }
 
-  struct Weights {
-    LayerPair phi[2], mix, upd[2];
-  };
+  using Weights = PaiNNLayers<LayerPair>;
+
   const float epsilon_;
   const int sums_stride_;
-  std::vector<Weights> weights_;
-  LayerPair first_scalar_, first_vector_;
+  const Weights weights_;
   std::vector<UpdateKept> update_kept_;
   std::vector<PhiKept> phi_kept_;
   ReadOutLayers out_;
@@ -204,10 +192,14 @@ std::unique_ptr<DeviceNetwork> create_painn_cuda(const Potential &potential,
   const int C = padded(potential.channels, kChannelPadding);
   const int elements = static_cast<int>(element_rows(potential, options).size());
   const ReadOutWeights read_out = ReadOutWeights::read(potential, kChannelPadding);
-  if (!cuda::painn_tiles_fit(C, sums_stride(elements, radial_columns(potential)))) return nullptr;
   if (read_out.layers.size() > cuda::ReadOutLayers::kMost) return nullptr;
-  for (const DenseWeights &layer : read_out.layers)
+  int hidden_outputs = 0;
+  for (const DenseWeights &layer : read_out.layers) {
     if (layer.outputs > C) return nullptr;
+    hidden_outputs += layer.outputs;
+  }
+  const int first_layer_inputs = sums_stride(elements, radial_columns(potential));
+  if (!cuda::painn_tiles_fit(C, first_layer_inputs, hidden_outputs)) return nullptr;
   return std::make_unique<PaiNNCuda<Sum>>(potential, options, read_out);
 }
 

@@ -4,11 +4,11 @@
 
 #include <cuda_pipeline.h>
 
+#include "algebra.h"
 #include "channels.cuh"
 #include "edge_batch.cuh"
 #include "edge_placement.h"
 #include "launch.cuh"
-#include "../../src/algebra.h"
 
 namespace mlff::cuda {
 namespace {
@@ -20,7 +20,7 @@ using device::Edges;
 using device::Range;
 using device::SplineTable;
 
-/// What both kernels read.
+/// What element_sums_kernel and its adjoint read.
 struct Step {
   Edges<float> edges;
   Range range;

@@ -9,10 +9,10 @@
 
 #include <type_traits>
 
+#include "algebra.h"
 #include "channels.cuh"
 #include "edge_batch.cuh"
 #include "launch.cuh"
-#include "../../src/algebra.h"
 
 namespace mlff::cuda {
 namespace {
@@ -22,7 +22,7 @@ using device::Edges;
 using device::Range;
 using device::SplineTable;
 
-/// What both kernels read.
+/// What all kernels read.
 struct Step {
   Edges<float> edges;
   Range range;
@@ -173,13 +173,13 @@ struct Worker {
   }
 };
 
-__device__ __forceinline__ Sender<Channels> gather_sender(const float *x, int C) {
+__device__ __forceinline__ Sender<Channels> gather_sender(int C, const float *x) {
   return {gather(x), gather(x + C), {gather(x + 2 * C), gather(x + 3 * C), gather(x + 4 * C)}};
 }
-__device__ __forceinline__ Features<Channels> load_features(const float *h, int C) {
+__device__ __forceinline__ Features<Channels> load_features(int C, const float *h) {
   return {load(h), {load(h + C), load(h + 2 * C), load(h + 3 * C)}};
 }
-__device__ __forceinline__ Features<Channels> gather_features(const float *h, int C) {
+__device__ __forceinline__ Features<Channels> gather_features(int C, const float *h) {
   return {gather(h), {gather(h + C), gather(h + 2 * C), gather(h + 3 * C)}};
 }
 
@@ -240,7 +240,7 @@ struct MessageVisit {
     Sender<Channels> x[Layout::kUnroll];
 #pragma unroll
     for (int s = 0; s < Layout::kUnroll; ++s)
-      x[s] = gather_sender(row_of(senders, batch.neighbour(k + s * Layout::kGroups), 5 * C), C);
+      x[s] = gather_sender(C, row_of(senders, batch.neighbour(k + s * Layout::kGroups), 5 * C));
 #pragma unroll
     for (int s = 0; s < Layout::kUnroll; ++s) {
       const int at = k + s * Layout::kGroups;
@@ -262,7 +262,7 @@ __global__ void __launch_bounds__(Layout::kThreads, 1)
     next = worker.next();
     const int row = step.range.begin + centre.i;
     Features<Channels> sum = {};
-    if (Layout::group() == 0) sum = load_features(row_of(state, row, 4 * C) + Layout::channel(), C);
+    if (Layout::group() == 0) sum = load_features(C, row_of(state, row, 4 * C) + Layout::channel());
     worker.visit_edges(centre, MessageVisit<Layout>{worker.filter, senders, C, sum});
     sum_groups<Layout::kLanes>(sum.s);
     for (int c = 0; c < 3; ++c) sum_groups<Layout::kLanes>(sum.v[c]);
@@ -348,7 +348,7 @@ struct AdjointVisit {
 #pragma unroll
     for (int s = 0; s < Layout::kUnroll; ++s)
       h[s] =
-          gather_features(row_of(features_bar, batch.neighbour(k + s * Layout::kGroups), 4 * C), C);
+          gather_features(C, row_of(features_bar, batch.neighbour(k + s * Layout::kGroups), 4 * C));
     // A filter from differences is not zero where the weights are: the adjoint has to be.
     if (e - Layout::group() + Layout::kStride > end) {
 #pragma unroll
@@ -379,7 +379,7 @@ __global__ void __launch_bounds__(Layout::kThreads, 1)
   for (Centre centre = worker.next(), next; centre.i >= 0; centre = next) {
     next = worker.next();
     const int row = step.range.begin + centre.i;
-    const Sender<Channels> x = gather_sender(row_of(senders, row, 5 * C) + Layout::channel(), C);
+    const Sender<Channels> x = gather_sender(C, row_of(senders, row, 5 * C) + Layout::channel());
     Sender<Channels> x_bar = {};
     worker.visit_edges(
         centre, AdjointVisit<Layout, false>{worker.filter, features_bar, C,
@@ -405,7 +405,7 @@ __global__ void __launch_bounds__(Layout::kThreads, Layout::kBlocks)
   __shared__ GroupSums<Layout, 5> sums;
   const FilterSlice<Layout> filter(step.table, step.C, Layout::slice(), nullptr);
   const int C = step.C, i = blockIdx.x, centre = step.range.begin + i;
-  const Sender<Channels> x = gather_sender(row_of(senders, centre, 5 * C) + Layout::channel(), C);
+  const Sender<Channels> x = gather_sender(C, row_of(senders, centre, 5 * C) + Layout::channel());
   Sender<Channels> x_bar = {};
   visit_edges_of_block<Layout>(
       step, centre, filter.row_stride(),

@@ -5,8 +5,7 @@
 #include <cstddef>
 
 #include "device_data.h"
-
-struct CUstream_st;
+#include "stream.h"
 
 namespace mlff::device {
 template <class Real>
@@ -14,8 +13,6 @@ struct EdgePlacement;
 }
 
 namespace mlff::cuda {
-
-using Stream = CUstream_st *;
 
 /// Slices of channels that messages with this table are computed in, each with its own part of the
 /// edges' gradients: as few as the table allows to hold a slice of it in shared memory. A table

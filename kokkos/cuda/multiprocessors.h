@@ -18,7 +18,6 @@ inline void check(cudaError_t status) {
 struct Multiprocessors {
   int count = 0;
   int shared_bytes = 0;  ///< that a block can have
-  int generation = 0;    ///< compute capability, its first number
 };
 inline const Multiprocessors &multiprocessors() {
   static const Multiprocessors known = [] {
@@ -27,7 +26,6 @@ inline const Multiprocessors &multiprocessors() {
     check(cudaGetDevice(&device));
     check(cudaDeviceGetAttribute(&m.count, cudaDevAttrMultiProcessorCount, device));
     check(cudaDeviceGetAttribute(&m.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
-    check(cudaDeviceGetAttribute(&m.generation, cudaDevAttrComputeCapabilityMajor, device));
     return m;
   }();
   return known;

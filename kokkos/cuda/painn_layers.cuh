@@ -1,5 +1,5 @@
-// What a block does with its tile of atoms: update, phi and read-out, each beside its adjoint, as
-// in src/painn.cpp. All pointers are to the tile's first row.
+// What a block, or a cluster of some, does with its tile of atoms: update, phi and read-out, each
+// beside its adjoint, as in src/painn.cpp. All pointers are to the tile's first row.
 #pragma once
 
 #include "algebra.h"
@@ -7,7 +7,8 @@
 
 namespace mlff::cuda {
 
-/// M atoms, of which the last ones may not exist: they are computed from copies, not stored.
+/// M atoms, of which the last ones may not exist: a block computes them from copies, a cluster does
+/// not, and neither stores them.
 template <class Team>
 struct Tile {
   static constexpr int M = Team::kRows;

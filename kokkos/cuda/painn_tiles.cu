@@ -18,11 +18,9 @@ struct Widths {
 
 constexpr Widths forward_widths(int C) { return {6 * C, 2 * C}; }
 constexpr Widths backward_widths(int C) { return {7 * C, C}; }
-/// The read-out's rows share the large operand's memory.
-Widths turn_widths(int C, const ReadOutLayers &read_out) {
-  int hidden = 0;
-  for (int k = 0; k < read_out.hidden; ++k) hidden += 2 * read_out.forward[k].outputs;
-  return {std::max(7 * C, hidden + 4 * C), 2 * C};
+/// The rows of the read-out's hidden layers and of their slopes share the large operand's memory.
+constexpr Widths turn_widths(int C, int hidden_outputs) {
+  return {std::max(7 * C, 2 * hidden_outputs + 4 * C), 2 * C};
 }
 Widths dense_widths(int inputs) { return {(inputs + 31) / 32 * 32, 0}; }
 
@@ -61,7 +59,7 @@ constexpr int blocks_at_a_time(int M, int channels, int most_channels) {
   return M > 16 && channels > 0 && channels <= most_channels ? 2 : 1;
 }
 
-#define MLFF_TILE_KERNEL(blocks) __global__ __launch_bounds__(32 * kWarps, blocks)
+#define MLFF_TILE_KERNEL(blocks) __global__ __launch_bounds__(kWarp *kTileWarps, blocks)
 
 struct FinishLayer {
   int size, C;
@@ -143,9 +141,9 @@ void turn_kernel(const __grid_constant__ Turn p) {
   }
 }
 
-/// One dense layer of s and one of v: y [4][outputs, of stride to] = x [4][inputs, of stride from]
-/// W^T, and for s the elements' rows of a table.
-struct DensePair {
+/// Of the first layer's sums one dense layer for s and one for v: y [4][outputs, of stride to] = x
+/// [4][inputs, of stride from] W^T, and for s the elements' rows of a table.
+struct FirstDense {
   int size;
   SplitLayer scalar, vector;
   int from, to;
@@ -157,7 +155,7 @@ struct DensePair {
 
 template <class Team>
 MLFF_TILE_KERNEL(Team::kRows > 16 ? 3 : 2)
-void dense_pair_kernel(const __grid_constant__ DensePair p) {
+void first_dense_kernel(const __grid_constant__ FirstDense p) {
   const int first = Team::kRows * Team::tile(), component = blockIdx.y;
   const SplitLayer &layer = component == 0 ? p.scalar : p.vector;
   const int width = (layer.inputs + 31) / 32 * 32;
@@ -211,17 +209,17 @@ constexpr Kernels<FinishLayer> kFinishLayer = MLFF_ALL_KERNELS(finish_layer_kern
 constexpr Kernels<FinishLayerAdjoint> kFinishLayerAdjoint =
     MLFF_ALL_KERNELS(finish_layer_adjoint_kernel);
 constexpr Kernels<Turn> kTurn = MLFF_ALL_KERNELS(turn_kernel);
-constexpr Kernels<DensePair> kDensePair = {
-    {dense_pair_kernel<Cluster<1>>, dense_pair_kernel<Cluster<2>>, dense_pair_kernel<OneBlock<16>>,
-     dense_pair_kernel<OneBlock<32>>},
+constexpr Kernels<FirstDense> kFirstDense = {
+    {first_dense_kernel<Cluster<1>>, first_dense_kernel<Cluster<2>>,
+     first_dense_kernel<OneBlock<16>>, first_dense_kernel<OneBlock<32>>},
     {}};
 
-/// Whether kernels were compiled for, and so run on, processors with clusters.
-bool have_clusters() {
-  static const bool known = [] {
+/// Ten times the compute capability that kernels were compiled for: the device's may be higher.
+int compiled_for() {
+  static const int known = [] {
     cudaFuncAttributes attributes;
-    check(cudaFuncGetAttributes(&attributes, kDensePair.any.cluster));
-    return attributes.ptxVersion >= 90;
+    check(cudaFuncGetAttributes(&attributes, kFirstDense.any.small));
+    return attributes.ptxVersion;
   }();
   return known;
 }
@@ -239,7 +237,7 @@ struct Division {
     const int processors = multiprocessors().count;
     const int most = multiprocessors().shared_bytes;
     const int small_tiles = (size + 15) / 16;
-    if (have_clusters() && Cluster<1>::bytes() + widths.bytes(16) <= most) {
+    if (compiled_for() >= 90 && Cluster<1>::bytes() + widths.bytes(16) <= most) {
       int blocks = std::min(strips, Cluster<1>::kMostBlocks);
       while (strips % blocks != 0) --blocks;
       const auto all_run = [&] { return small_tiles * components * blocks <= processors; };
@@ -264,10 +262,11 @@ void launch(Stream stream, const Kernels<Arguments> &kernels, int C, int outputs
   const auto kernel = by.cluster > 1 ? of_clusters : by.M == 16 ? sizes.small : sizes.large;
   int tiles = (arguments.size + by.M - 1) / by.M;
   if (most_rows > 0) tiles = std::min(tiles, most_rows / by.M);
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, by.bytes));
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             multiprocessors().shared_bytes));
   cudaLaunchConfig_t config = {};
   config.gridDim = dim3(tiles * by.cluster, components);
-  config.blockDim = dim3(32 * kWarps);
+  config.blockDim = dim3(kWarp * kTileWarps);
   config.dynamicSmemBytes = by.bytes;
   config.stream = stream;
   cudaLaunchAttribute cluster;
@@ -280,27 +279,28 @@ void launch(Stream stream, const Kernels<Arguments> &kernels, int C, int outputs
 
 }  // namespace
 
-bool painn_tiles_fit(int C, int first_layer_inputs) {
-  if (multiprocessors().generation < 8 || C % device::kChannelPadding != 0) return false;
+bool painn_tiles_fit(int C, int first_layer_inputs, int hidden_outputs) {
+  if (compiled_for() < 80 || C % device::kChannelPadding != 0) return false;
   const int most = multiprocessors().shared_bytes;
-  return turn_widths(C, {}).bytes(16) <= most && dense_widths(first_layer_inputs).bytes(16) <= most;
+  return turn_widths(C, hidden_outputs).bytes(16) <= most &&
+         dense_widths(first_layer_inputs).bytes(16) <= most;
 }
 
 void first_features(Stream stream, device::Range range, int C, const int *element,
                     const float *embedding, const SplitLayer &scalar, const SplitLayer &vector,
                     int stride, const float *sums, float *features) {
-  launch(stream, kDensePair, 0, C, dense_widths(scalar.inputs),
-         DensePair{range.size, scalar, vector, stride, C, sums, features, element + range.begin,
-                   embedding},
+  launch(stream, kFirstDense, 0, C, dense_widths(scalar.inputs),
+         FirstDense{range.size, scalar, vector, stride, C, sums, features, element + range.begin,
+                    embedding},
          4);
 }
 
 void first_features_adjoint(Stream stream, device::Range range, int C, const SplitLayer &scalar,
                             const SplitLayer &vector, int stride, const float *features_bar,
                             float *sums_bar) {
-  launch(stream, kDensePair, 0, stride, dense_widths(C),
-         DensePair{range.size, scalar, vector, C, stride,
-                   features_bar + std::size_t(4) * C * range.begin, sums_bar, nullptr, nullptr},
+  launch(stream, kFirstDense, 0, stride, dense_widths(C),
+         FirstDense{range.size, scalar, vector, C, stride,
+                    features_bar + std::size_t(4) * C * range.begin, sums_bar, nullptr, nullptr},
          4);
 }
 
@@ -320,7 +320,9 @@ int turn_rows() { return 2 * 32 * multiprocessors().count; }
 void turn(Stream stream, device::Range range, int C, float epsilon, const UpdateLayers &update,
           const UpdateAdjointLayers &update_adjoint, const ReadOutLayers &read_out,
           const UpdateKept &scratch, const float *features, double *energies, float *features_bar) {
-  const Widths widths = turn_widths(C, read_out);
+  int hidden_outputs = 0;
+  for (int k = 0; k < read_out.hidden; ++k) hidden_outputs += read_out.forward[k].outputs;
+  const Widths widths = turn_widths(C, hidden_outputs);
   launch(stream, kTurn, C, C, widths,
          Turn{range.size, C, epsilon, widths, update, update_adjoint, read_out, scratch, features,
               energies + range.begin, features_bar + std::size_t(4) * C * range.begin},

@@ -8,12 +8,9 @@
 #include <vector>
 
 #include "device_data.h"
-
-struct CUstream_st;
+#include "stream.h"
 
 namespace mlff::cuda {
-
-using Stream = CUstream_st *;
 
 /// A dense layer y = x W^T + bias with its weights split and in the order in which the tensor cores
 /// read them.
@@ -29,9 +26,9 @@ struct SplitLayer {
 std::vector<std::uint32_t> split_weights(int outputs, int inputs, const double *weights,
                                          float &inverse_scale);
 
-/// Whether these kernels run on the current device (compute capability 8.0 or newer) and hold this
-/// many channels.
-bool painn_tiles_fit(int C, int first_layer_inputs);
+/// Whether these kernels were compiled for compute capability 8.0 or newer, and hold this many
+/// channels, numbers that the first layer's sums have, and outputs of all hidden read-out layers.
+bool painn_tiles_fit(int C, int first_layer_inputs, int hidden_outputs);
 
 /// Weights of the update network of one layer. The outputs of upd1 are (a_s, a_sv, a_v), and
 /// (a_s, a_sv) in the last layer.

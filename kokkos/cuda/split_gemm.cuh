@@ -14,8 +14,8 @@
 
 namespace mlff::cuda {
 
-/// Warps of a block.
-constexpr int kWarps = 8;
+/// Warps of a block that works on a tile.
+constexpr int kTileWarps = 8;
 
 /// Rows of activations in shared memory, aligned to 128 bytes. They are made in FP32 and then split
 /// in place: eight numbers become eight high and eight low parts, 16 bytes each. The 16-byte
@@ -139,7 +139,7 @@ __device__ inline void split_row(const Operand &x, int row) {
 __device__ inline void split_rows(const Operand &x, int rows) {
   __syncthreads();
 #pragma unroll 1
-  for (int row = thread_index() / 32; row < rows; row += kWarps) split_row(x, row);
+  for (int row = thread_index() / 32; row < rows; row += kTileWarps) split_row(x, row);
   __syncthreads();
 }
 
@@ -254,7 +254,7 @@ struct OneBlock {
   static __device__ int tiles() { return gridDim.x; }
   /// The thread's warp among all that work on the tile.
   __device__ int warp() const { return thread_index() / 32; }
-  __device__ int warps() const { return kWarps; }
+  __device__ int warps() const { return kTileWarps; }
   /// Until a thread can read what others have made, other than operands.
   __device__ void wait() const { __syncthreads(); }
   /// The next operand comes together with so many columns of others, or, if negative, without so
@@ -268,7 +268,7 @@ template <int M, class Read, class Body>
 __device__ inline void each_four(const OneBlock<M> &, int columns, Read read, Body body) {
   const int thread = thread_index();
 #pragma unroll 1
-  for (int row = thread / 32; row < M; row += kWarps)
+  for (int row = thread / 32; row < M; row += kTileWarps)
 #pragma unroll 1
     for (int column = thread % 32 * 4; column < columns; column += 128)
       body(row, column, read(row, column));
@@ -296,7 +296,7 @@ template <int Axes, int Tiles, int Blocks, int M, class Read, class Finish>
 __device__ inline void product(const OneBlock<M> &, const SplitLayer &layer, int channels,
                                const Operand &x, Read read, Finish finish, bool = true) {
   split_rows(x, Axes * M);
-  constexpr int groups = M / (16 * Tiles), kColumns = kWarps / groups;
+  constexpr int groups = M / (16 * Tiles), kColumns = kTileWarps / groups;
   const int warp = thread_index() / 32, first_row = warp % groups * (16 * Tiles);
   const int steps = x.width / 16, strips = channels / 16;
   const uint4 *weights = reinterpret_cast<const uint4 *>(layer.fragments);

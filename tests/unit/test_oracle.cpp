@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "evaluation.h"
+#include "backends.h"
 
 namespace mlff::test {
 namespace {
@@ -13,12 +13,11 @@ class Oracle : public testing::TestWithParam<std::string> {};
 
 TEST_P(Oracle, IsReproducedInDoublePrecision) {
   const Potential potential = load_fixture(GetParam());
-  NetworkOptions options = options_for(potential, Precision::Double, Filters::Exact);
-  for (const Isa isa : available_isas()) {
-    options.isa = isa;
-    const std::unique_ptr<Network> network = Network::create(potential, options);
+  const NetworkOptions options = options_for(potential, Precision::Double, Filters::Exact);
+  for (const Backend &backend : backends()) {
+    const std::unique_ptr<Network> network = backend.create(potential, options);
     for (const Reference &reference : load_references(GetParam(), potential)) {
-      SCOPED_TRACE(std::string(name(isa)) + ", " + reference.name);
+      SCOPED_TRACE(backend.name + ", " + reference.name);
       const Evaluation found = evaluate(*network, reference.system);
       const Evaluation &expected = reference.expected;
       const double energy_scale = std::fmax(1.0, std::fabs(expected.energy));
