@@ -5,7 +5,10 @@
 
 #include <cuda_runtime.h>
 
+#include <memory>
+#include <stdexcept>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -15,7 +18,8 @@
 namespace mlff::cuda {
 
 /// How many blocks the clusters of a graph's kernels have, kernel after kernel; 0: none are asked
-/// for.
+/// for. Throws std::logic_error if the graph copies memory: what is there could be another thing
+/// when the graph is replayed.
 inline std::vector<unsigned> cluster_sizes(cudaGraph_t graph) {
   std::size_t count = 0;
   check(cudaGraphGetNodes(graph, nullptr, &count));
@@ -25,6 +29,8 @@ inline std::vector<unsigned> cluster_sizes(cudaGraph_t graph) {
   for (const cudaGraphNode_t node : nodes) {
     cudaGraphNodeType type;
     check(cudaGraphNodeGetType(node, &type));
+    if (type == cudaGraphNodeTypeMemcpy)
+      throw std::logic_error("a step that is to be replayed copies memory");
     if (type != cudaGraphNodeTypeKernel) continue;
     cudaLaunchAttributeValue value;
     check(cudaGraphKernelNodeGetAttribute(node, cudaLaunchAttributeClusterDimension, &value));
@@ -61,9 +67,9 @@ class StepGraph {
     bool operator!=(const Key &other) const { return tie() != other.tie(); }
   };
 
-  /// Does what `step` queues on the stream, which must not wait for the device, or returns false,
-  /// if its kernels' arguments are new: then it is to be done directly, as kernels are loaded when
-  /// they are first used, and recorded when it comes again.
+  /// Does what `step` queues on the stream, which must neither wait for the device nor copy, or
+  /// returns false, if its kernels' arguments are new: then it is to be done directly, as kernels
+  /// are loaded when they are first used, and recorded when it comes again.
   template <class Step>
   bool run(cudaStream_t stream, const Key &key, const Step &step) {
     if (key != seen_) {
@@ -71,7 +77,8 @@ class StepGraph {
       return false;
     }
     if (key != recorded_) {
-      record(stream, step);
+      recorded_ = {};
+      update(capture(stream, step).get());
       recorded_ = key;
     }
     check(cudaGraphLaunch(graph_, stream));
@@ -79,33 +86,39 @@ class StepGraph {
   }
 
  private:
+  struct Destroy {
+    void operator()(cudaGraph_t graph) const { cudaGraphDestroy(graph); }
+  };
+  using Graph = std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, Destroy>;
+
   template <class Step>
-  void record(cudaStream_t stream, const Step &step) {
-    cudaGraph_t recorded = nullptr;
+  static Graph capture(cudaStream_t stream, const Step &step) {
+    cudaGraph_t captured = nullptr;
     check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
     try {
       step();
     } catch (...) {
-      cudaStreamEndCapture(stream, &recorded);
-      if (recorded) cudaGraphDestroy(recorded);
+      cudaStreamEndCapture(stream, &captured);
+      Graph(captured).reset();
       throw;
     }
-    check(cudaStreamEndCapture(stream, &recorded));
-    // A changed graph of the same kernels takes a fraction of the time that a new one does. CUDA 13
-    // updates the sizes of grids but not of clusters, and says nothing: kernels run with the old ones.
-    std::vector<unsigned> clusters = cluster_sizes(recorded);
+    check(cudaStreamEndCapture(stream, &captured));
+    return Graph(captured);
+  }
+
+  /// A changed graph of the same kernels takes a fraction of the time that a new one does. CUDA 13
+  /// updates the sizes of grids but not of clusters, and says nothing: kernels run with the old
+  /// ones.
+  void update(cudaGraph_t captured) {
+    std::vector<unsigned> clusters = cluster_sizes(captured);
     cudaGraphExecUpdateResultInfo info;
-    if (graph_ &&
-        (clusters != clusters_ || cudaGraphExecUpdate(graph_, recorded, &info) != cudaSuccess)) {
-      cudaGetLastError();  // not an error: it differs too much
-      check(cudaGraphExecDestroy(graph_));
-      graph_ = nullptr;
-    }
+    const bool same_clusters = clusters == clusters_;
     clusters_ = std::move(clusters);
-    const cudaError_t status =
-        graph_ ? cudaSuccess : cudaGraphInstantiate(&graph_, recorded, nullptr, nullptr, 0);
-    cudaGraphDestroy(recorded);
-    check(status);
+    if (graph_ && same_clusters && cudaGraphExecUpdate(graph_, captured, &info) == cudaSuccess)
+      return;
+    cudaGetLastError();  // not an error: it differs too much
+    if (graph_) check(cudaGraphExecDestroy(std::exchange(graph_, nullptr)));
+    check(cudaGraphInstantiate(&graph_, captured, nullptr, nullptr, 0));
   }
 
   cudaGraphExec_t graph_ = nullptr;
