@@ -142,7 +142,7 @@ if("KOKKOS_ENABLE_CUDA" IN_LIST kokkos_defines)
     set(CMAKE_CUDA_HOST_COMPILER "${CMAKE_CXX_COMPILER}" CACHE FILEPATH "host compiler of nvcc")
   endif()
   enable_language(CUDA)
-  find_package(CUDAToolkit REQUIRED)
+  find_package(CUDAToolkit 12.0 REQUIRED)  # its update of a graph says what failed
   set(CMAKE_CUDA_STANDARD ${MLFF_KOKKOS_CXX_STANDARD})
   set(CMAKE_CUDA_STANDARD_REQUIRED ON)
   set(CMAKE_CUDA_EXTENSIONS OFF)

@@ -60,6 +60,14 @@ template <class Space>
 constexpr bool is_host =
     Kokkos::SpaceAccessibility<Kokkos::HostSpace, typename Space::memory_space>::accessible;
 
+/// The first n entries; waits for the device.
+template <class T, class Space>
+void copy_to_host(std::vector<T> &to, const Array<T, Space> &from, std::size_t n) {
+  to.resize(n);
+  Kokkos::deep_copy(Kokkos::View<T *, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(to.data(), n),
+                    Kokkos::subview(from.view(), std::make_pair(std::size_t(0), n)));
+}
+
 /// Channels that one lane works on, see Channels.
 template <class Space>
 constexpr int kChannelsPerLane = is_host<Space> ? 8 : 1;
@@ -112,6 +120,22 @@ template <class Space, class Body>
 static void for_each(const char *name, std::size_t n, const Body &body) {
   if (n == 0) return;
   Kokkos::parallel_for(name, Kokkos::RangePolicy<Space>(0, n), body);
+}
+
+/// Numbers [n] become offsets [n + 1]; returns the last one, which an offset cannot hold if it is
+/// too large. Waits for the device.
+template <class Space>
+static long long add_up(const char *name, int n, int *numbers) {
+  long long total = 0;
+  Kokkos::parallel_scan(
+      name, Kokkos::RangePolicy<Space>(0, n + 1),
+      KOKKOS_LAMBDA(int k, long long &before, bool final) {
+        const int here = k < n ? numbers[k] : 0;
+        if (final) numbers[k] = static_cast<int>(before);
+        before += here;
+      },
+      total);
+  return total;
 }
 
 template <class Space, class T>

@@ -75,7 +75,7 @@ AtomEnergy MessagePassing<Real, Sum, Space>::energies() const {
   return {energy_.data(), atomic_energies_.data(), edges_.view().element, energy_scale_};
 }
 
-/// Ranges of atoms whose rows, and edges where filters are exact, there is room for at a time.
+/// Ranges of atoms whose rows, and candidates where filters are exact, there is room for at a time.
 template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::cut_into_ranges() {
   const int local = edges_.local_rows();
@@ -85,21 +85,40 @@ void MessagePassing<Real, Sum, Space>::cut_into_ranges() {
       ranges_.push_back({begin, std::min(kRangeRows, local - begin)});
     return;
   }
-  offsets_ = edges_.host_offsets();
+  const std::vector<int> &candidates = edges_.candidate_counts();
+  std::vector<int> rows = {0};
   for (int begin = 0, end = 0; begin < local; begin = end) {
+    int sum = candidates[end];
     do {
       ++end;
     } while (end < local && end - begin < kRangeRows &&
-             offsets_[end + 1] - offsets_[begin] <= kRangeEdges);
+             (sum += candidates[end]) <= kRangeCandidates);
     ranges_.push_back({begin, end - begin});
+    rows.push_back(end);
   }
+  range_rows_.assign(rows);
+}
+
+/// Brings a number for each range to the host, and waits for it.
+template <class Real, class Sum, class Space>
+void MessagePassing<Real, Sum, Space>::count_edges_of_ranges() {
+  range_edges_ = edges_.offsets(range_rows_, static_cast<int>(ranges_.size()) + 1);
+}
+
+template <class Real, class Sum, class Space>
+int MessagePassing<Real, Sum, Space>::edges_of(Range range) const {
+  const auto before = [](const Range &r, int row) { return r.begin < row; };
+  const auto r = std::lower_bound(ranges_.begin(), ranges_.end(), range.begin, before);
+  const std::size_t k = r - ranges_.begin();
+  return range_edges_[k + 1] - range_edges_[k];
 }
 
 template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::make_room(const DeviceAtoms &atoms,
                                                  const DeviceNeighbourList &list) {
   edges_.make_room(atoms, list);
-  cut_into_ranges();
+  if (atoms.changed) cut_into_ranges();
+  if (exact_) count_edges_of_ranges();
   const int local = edges_.local_rows(), rows = edges_.rows();
   std::size_t range = 0;
   for (const Range &r : ranges_) range = std::max(range, std::size_t(r.size));
@@ -273,7 +292,7 @@ void MessagePassing<Real, Sum, Space>::sum_row_forces(const ReverseTest<Real> &i
 
 template <class Real, class Sum, class Space>
 void MessagePassing<Real, Sum, Space>::add_forces(const DeviceAtoms &atoms,
-                                                  DeviceResults &results) {
+                                                  const DeviceResults &results) {
   const Edges<Real> edges = edges_.view();
   if (!sums_by_cuda())  // their adjoint has finished them
     finish_gradients<Space>(edges, geometry(), gradient_slices(), gradient_stride(),

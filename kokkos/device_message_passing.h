@@ -85,6 +85,7 @@ class MessagePassing : public DeviceNetwork {
  private:
   void make_room(const DeviceAtoms &atoms, const DeviceNeighbourList &list);
   void cut_into_ranges();
+  void count_edges_of_ranges();
   void forward(DeviceHalo *halo);
   void backward(DeviceHalo *halo);
   void exchange(DeviceHalo *halo, Real *rows, int width);
@@ -92,13 +93,11 @@ class MessagePassing : public DeviceNetwork {
   template <class Step>
   bool replay(const DeviceAtoms &atoms, const DeviceHalo *halo, const DeviceResults &results,
               const Step &step);
-  void add_forces(const DeviceAtoms &atoms, DeviceResults &results);
+  void add_forces(const DeviceAtoms &atoms, const DeviceResults &results);
   void sum_row_forces(const ReverseTest<Real> &is_reverse, const ForceRows &forces);
   void add_results(DeviceResults &results);
   /// Number of edges of a range, if filters are exact.
-  int edges_of(Range range) const {
-    return offsets_[range.begin + range.size] - offsets_[range.begin];
-  }
+  int edges_of(Range range) const;
   Geometry<Real> geometry() const;
   AtomEnergy energies() const;
   /// Whether kernels written for CUDA take the first layer's sums and their adjoint.
@@ -114,15 +113,17 @@ class MessagePassing : public DeviceNetwork {
   int gradient_slices() const;
   std::size_t gradient_stride() const { return edges_.capacity(); }
 
-  /// Rows of a range, and edges of a range of exact filters, at most: bounds the work space.
-  static constexpr int kRangeRows = 1 << 17, kRangeEdges = 1 << 15;
+  /// Rows of a range, and candidates of a range of exact filters, at most: bounds the work space.
+  static constexpr int kRangeRows = 1 << 17, kRangeCandidates = 3 << 14;
 
   const bool exact_;
   const bool cuda_;  ///< kernels written for CUDA are used where there are any
   const double cutoff_, energy_scale_, length_scale_, softening_;
   Trouble trouble_;
   std::vector<Range> ranges_;
-  std::vector<int> offsets_;  ///< [local + 1] of the edges, if filters are exact
+  /// If filters are exact: each range's first row, then all rows; and where their edges begin.
+  Array<int, Space> range_rows_{"mlff::range_rows"};
+  std::vector<int> range_edges_;
   SplineGrid grid_;
   std::vector<Table<Real, Space>> tables_;  ///< [L - first_gathered()]
   Table<Real, Space> radial_table_;

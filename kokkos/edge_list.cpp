@@ -1,5 +1,9 @@
 #include "edge_list.h"
 
+#include <limits>
+#include <stdexcept>
+#include <string>
+
 #include "instantiate.h"
 
 namespace mlff::device {
@@ -86,18 +90,6 @@ void count_edges(int rows, const Candidates &candidates, int *begin) {
       });
 }
 
-/// Numbers become offsets, [rows + 1].
-template <class Space>
-void add_up(int rows, int *begin) {
-  Kokkos::parallel_scan(
-      "mlff::offsets", Kokkos::RangePolicy<Space>(0, rows + 1),
-      KOKKOS_LAMBDA(int row, int &before, bool final) {
-        const int here = row < rows ? begin[row] : 0;
-        if (final) begin[row] = before;
-        before += here;
-      });
-}
-
 /// The edges of each row, where they end, and the row's element.
 template <class Space, class Real>
 void place_edges(int rows, const EdgePlacement<Real> &placement) {
@@ -121,6 +113,13 @@ void place_edges(int rows, const EdgePlacement<Real> &placement) {
       });
 }
 
+/// picked[k] = offsets[rows[k]].
+template <class Space>
+void pick(int n, const int *rows, const int *offsets, int *picked) {
+  for_each<Space>(
+      "mlff::pick", n, KOKKOS_LAMBDA(std::size_t k) { picked[k] = offsets[rows[k]]; });
+}
+
 }  // namespace
 
 template <class Real, class Space>
@@ -132,8 +131,8 @@ void EdgeList<Real, Space>::number_rows(const DeviceAtoms &atoms, const DeviceNe
   begin_.reserve(local_rows_ + 1);
   end_.reserve(local_rows_);
   count_candidates<Space>(local_rows_, atom_.data(), list.count, begin_.data());
-  add_up<Space>(local_rows_, begin_.data());
-  const int candidates = total();
+  if (options_.compact) copy_to_host(candidate_counts_, begin_, local_rows_);
+  const long long candidates = add_up<Space>("mlff::offsets", local_rows_, begin_.data());
   has_room_ = !options_.compact && candidates <= kRoomForAll;
   if (has_room_) reserve(candidates);
 }
@@ -156,8 +155,11 @@ void EdgeList<Real, Space>::make_room(const DeviceAtoms &atoms, const DeviceNeig
   list_ = atoms.tags ? sorted_.list() : list;
   if (has_room_) return;
   count_edges<Space>(local_rows_, candidates(atoms), begin_.data());
-  add_up<Space>(local_rows_, begin_.data());
-  reserve(total());
+  const long long edges = add_up<Space>("mlff::offsets", local_rows_, begin_.data());
+  if (edges > std::numeric_limits<int>::max())
+    throw std::length_error(std::to_string(edges) +
+                            " edges on one process, which can have 2147483647; use more processes");
+  reserve(edges);
 }
 
 template <class Real, class Space>
@@ -200,19 +202,11 @@ Edges<Real> EdgeList<Real, Space>::view() const {
 }
 
 template <class Real, class Space>
-int EdgeList<Real, Space>::total() const {
-  int end;
-  Kokkos::deep_copy(Kokkos::View<int, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(&end),
-                    Kokkos::subview(begin_.view(), local_rows_));
-  return end;
-}
-
-template <class Real, class Space>
-std::vector<int> EdgeList<Real, Space>::host_offsets() const {
-  std::vector<int> offsets(local_rows_ + 1);
-  Kokkos::deep_copy(Kokkos::View<int *, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(offsets.data(),
-                                                                                    offsets.size()),
-                    Kokkos::subview(begin_.view(), std::make_pair(std::size_t(0), offsets.size())));
+std::vector<int> EdgeList<Real, Space>::offsets(const Array<int, Space> &rows, int n) {
+  some_offsets_.reserve(n);
+  pick<Space>(n, rows.data(), begin_.data(), some_offsets_.data());
+  std::vector<int> offsets;
+  copy_to_host(offsets, some_offsets_, n);
   return offsets;
 }
 

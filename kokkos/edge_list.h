@@ -48,8 +48,10 @@ class EdgeList {
   const DeviceNeighbourList &list() const { return list_; }
   /// Room there is for edges: no less than there are.
   std::size_t capacity() const { return capacity_; }
-  /// Offsets [local_rows + 1], those of the edges if rows are compact; waits for the device.
-  std::vector<int> host_offsets() const;
+  /// Candidates of each row, when they last changed; if rows are compact.
+  const std::vector<int> &candidate_counts() const { return candidate_counts_; }
+  /// Where the edges of `n` rows begin, if rows are compact; waits for the device.
+  std::vector<int> offsets(const Array<int, Space> &rows, int n);
   const Options &options() const { return options_; }
   std::size_t bytes() const;
 
@@ -57,8 +59,6 @@ class EdgeList {
   void number_rows(const DeviceAtoms &atoms, const DeviceNeighbourList &list);
   Candidates candidates(const DeviceAtoms &atoms) const;
   void reserve(std::size_t edges);
-  /// What begin_ ends with once it is added up; waits for the device.
-  int total() const;
 
   /// Up to so many candidates there is room for an edge each.
   static constexpr int kRoomForAll = 1 << 25;
@@ -73,6 +73,8 @@ class EdgeList {
   DeviceNeighbourList list_;
   EdgePlacement<Real> placement_{};  ///< of this step
   Array<int, Space> begin_{"mlff::edges::begin"}, end_{"mlff::edges::end"};
+  std::vector<int> candidate_counts_;
+  Array<int, Space> some_offsets_{"mlff::edges::some_offsets"};
   Array<int, Space> neighbour_{"mlff::edges::neighbour"};
   Array<int, Space> interval_{"mlff::edges::interval"};
   Array<Edge<Real>, Space> edge_{"mlff::edges::edge"};

@@ -9,28 +9,13 @@ namespace {
 template <class Space, class Real>
 void count_by_ghost(const Edges<Real> &edges, int ghosts, int *count) {
   for_each<Space>(
-      "mlff::ghosts::clear", ghosts + 1, KOKKOS_LAMBDA(std::size_t k) { count[k] = 0; });
+      "mlff::ghosts::clear", ghosts, KOKKOS_LAMBDA(std::size_t k) { count[k] = 0; });
   for_each<Space>(
       "mlff::ghosts::count", edges.rows, KOKKOS_LAMBDA(std::size_t row) {
         for (int e = edges.begin[row]; e < edges.end[row]; ++e)
           if (edges.neighbour[e] >= edges.rows)
             Kokkos::atomic_add(&count[edges.neighbour[e] - edges.rows], 1);
       });
-}
-
-/// offset becomes the running sum, cursor a copy of it.
-template <class Space>
-int add_up(int ghosts, int *offset, int *cursor) {
-  int total = 0;
-  Kokkos::parallel_scan(
-      "mlff::ghosts::offsets", Kokkos::RangePolicy<Space>(0, ghosts + 1),
-      KOKKOS_LAMBDA(int k, int &before, bool final) {
-        const int here = offset[k];
-        if (final) offset[k] = cursor[k] = before;
-        before += here;
-      },
-      total);
-  return total;
 }
 
 /// list: edges of each ghost, order: what to sort them by.
@@ -102,11 +87,11 @@ void GhostEdges<Real, Space>::build(const Edges<Real> &edges, int rows, const in
                                     const int *tags) {
   local_ = edges.rows;
   ghosts_ = rows - edges.rows;
-  if (ghosts_ == 0) return;
   offset_.reserve(ghosts_ + 1);
-  cursor_.reserve(ghosts_ + 1);
+  cursor_.reserve(ghosts_);
   count_by_ghost<Space>(edges, ghosts_, offset_.data());
-  const int found = add_up<Space>(ghosts_, offset_.data(), cursor_.data());
+  const long long found = add_up<Space>("mlff::ghosts::offsets", ghosts_, offset_.data());
+  copy<Space>(ghosts_, offset_.data(), cursor_.data());
   edge_.reserve(found);
   order_.reserve(found);
   list_by_ghost<Space>(edges, atom_of_row, tags, cursor_.data(), edge_.data(), order_.data());

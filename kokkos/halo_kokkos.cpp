@@ -1,7 +1,6 @@
 #include "halo_kokkos.h"
 
 #include "instantiate.h"
-#include "pair_communication.h"
 
 namespace mlff {
 

@@ -7,6 +7,7 @@
 #include "device_array.h"
 #include "device_network.h"
 #include "pair.h"
+#include "pair_communication.h"
 
 namespace mlff {
 
@@ -45,8 +46,6 @@ class HaloKokkos : public DeviceHalo {
   std::size_t bytes() const { return list_.bytes() + buffer_.bytes(); }  ///< held on the device
 
  private:
-  static constexpr int force_width = 3, virial_width = 9;
-
   int reverse_width() const { return force_width + (virial_ ? virial_width : 0); }
   // What LAMMPS holds on the host, for the kernels; the same pointers where these run on the host.
   const int *list_on_device(int n, const int *atoms);

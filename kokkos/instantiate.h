@@ -4,7 +4,7 @@
 
 #include <Kokkos_Core.hpp>
 
-#if defined(KOKKOS_ENABLE_CUDA) || defined(KOKKOS_ENABLE_HIP) || defined(KOKKOS_ENABLE_SYCL)
+#if defined(KOKKOS_ENABLE_CUDA)
 #define MLFF_ON_EACH_SPACE(one) \
   one(Kokkos::DefaultExecutionSpace) one(Kokkos::DefaultHostExecutionSpace)
 #else

@@ -65,14 +65,6 @@ void set_to_zero(device::Array<double, Space> &array, std::size_t n) {
   Kokkos::deep_copy(Space(), Kokkos::subview(array.view(), std::make_pair(std::size_t(0), n)), 0.0);
 }
 
-template <class T, class Space>
-void copy_to_host(std::vector<double> &to, const device::Array<T, Space> &from, std::size_t n) {
-  to.resize(n);
-  Kokkos::deep_copy(
-      Kokkos::View<double *, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(to.data(), n),
-      Kokkos::subview(from.view(), std::make_pair(std::size_t(0), n)));
-}
-
 }  // namespace
 
 // ---------------------------------------------------------------------- life

@@ -9,7 +9,7 @@
 namespace mlff::device {
 
 /// A word in memory that both sides see, so that looking at it costs no copy and no wait. The first
-/// kind of trouble wins, then the first row.
+/// kind of trouble wins, then the first atom.
 class Trouble {
  public:
   enum Kind : int { Position, SameSpot, Result };

@@ -35,8 +35,6 @@ class HaloLammps : public Halo {
   void unpack_reverse(int n, const int *atoms, const double *buffer);
 
  private:
-  static constexpr int force_width = 3, virial_width = 9;
-
   LAMMPS_NS::Pair &pair_;
   LAMMPS_NS::Comm *&comm_;  // LAMMPS's own pointer: comm_style replaces the object
 

@@ -9,6 +9,9 @@
 
 namespace mlff {
 
+/// Numbers an atom of a force, and of its virial.
+constexpr int force_width = 3, virial_width = 9;
+
 /// Makes room in LAMMPS's buffers for so many numbers an atom. A hybrid style reads these of its
 /// sub-styles before their potentials are known, so it is told here: `buffers` is the style that
 /// LAMMPS asks (a hybrid, or ours).
