@@ -387,7 +387,7 @@ def build(folder: Path, source: Path | None, lammps_build: Path | None) -> dict[
     if source:
         options += [f"-DLAMMPS_SOURCE_DIR={source}", f"-DLAMMPS_BUILD_DIR={lammps_build}"]
     options += ["-DMLFF_BENCH=ON", "-DMLFF_KOKKOS=ON", "-DCMAKE_BUILD_TYPE=Release"]
-    targets = ["bench_device", *(["mlffstudentplugin"] if source else [])]
+    targets = ["bench_device", "mlff_copies", *(["mlffstudentplugin"] if source else [])]
     configure = ["cmake", "-S", str(ROOT), "-B", str(folder), *options]
     compile_ = ["cmake", "--build", str(folder), "-j", str(os.cpu_count()), "--target", *targets]
     folder.mkdir(parents=True, exist_ok=True)
@@ -421,7 +421,7 @@ def find_program(given: Path | None, name: str, beside: Path | None = None) -> P
 @click.option("--lammps", type=Path, help="The program lmp. [default: found]")
 @click.option("--plugin", type=Path, help="mlffstudentplugin.so for it. [default: built]")
 @click.option("--bench-device", type=Path, help="The program bench_device. [default: built]")
-@click.option("--lammps-source", type=Path, help="Folder src of LAMMPS, to build with.")
+@click.option("--lammps-source", type=Path, help="Source tree of LAMMPS, to build with.")
 @click.option("--lammps-build", type=Path, help="Build folder of that LAMMPS.")
 @click.option("--torch-python", type=Path, help="Python that has PyTorch. [default: this one]")
 @click.option(
@@ -492,7 +492,8 @@ def main(
         if not torch_python:
             session.skip("PyTorch", "not found; name a Python that has it")
         results = session.run()
-    gpu_report.write(results, output, readme if readme is not None else not quick)
+    tables = gpu_report.texts_of(results, output)
+    gpu_report.write(results, tables, output, readme if readme is not None else not quick)
 
 
 if __name__ == "__main__":

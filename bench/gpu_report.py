@@ -1,4 +1,4 @@
-"""Tables and plots of what bench/gpu.py measured.
+"""Tables and plots of what bench/gpu.py measured, and tables of what bench/profile_gpu.py left beside it.
 
 python bench/gpu_report.py GPU.json [FOLDER] [--readme] [--check]
 
@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from profile_gpu import kernels_text  # noqa: E402
 from report import digits, fill_markers, filled, page_of, table  # noqa: E402
 
 #: Competitors: label, colour, line.
@@ -368,14 +369,18 @@ def plot_all(results: dict, folder: Path) -> None:
 # --------------------------------------------------------------------------------------- writing
 
 
-def texts_of(results: dict) -> dict[str, str]:
+def texts_of(results: dict, folder: Path) -> dict[str, str]:
     """All tables by the names of their markers in the README."""
-    return {"gpu-machine": where(results)} | {name: make(results) for name, make in TABLES.items()}
+    texts = {"gpu-machine": where(results)} | {name: make(results) for name, make in TABLES.items()}
+    profiles = [json.loads(path.read_text()) for path in folder.glob("gpu_kernels_*.json")]
+    profiles.sort(key=lambda profile: -sum(row["ns"] for row in profile["kernels"]))
+    if profiles:
+        texts["gpu-kernels"] = "\n\n".join(map(kernels_text, profiles))
+    return texts
 
 
-def write(results: dict, folder: Path, readme: bool) -> None:
+def write(results: dict, texts: dict[str, str], folder: Path, readme: bool) -> None:
     """Plots and gpu_tables.md to the folder; tables to standard output and, if wanted, the README."""
-    texts = texts_of(results)
     plot_all(results, folder)
     (folder / "gpu_tables.md").write_text(page_of(texts))
     print(page_of(texts), end="")
@@ -383,9 +388,8 @@ def write(results: dict, folder: Path, readme: bool) -> None:
         fill_markers(ROOT / "bench" / "README.md", texts)
 
 
-def check(results: dict, folder: Path, readme: bool) -> None:
+def check(texts: dict[str, str], folder: Path, readme: bool) -> None:
     """Ends the program with a message if gpu_tables.md, or the README if wanted, holds other tables."""
-    texts = texts_of(results)
     wanted = {folder / "gpu_tables.md": page_of(texts)}
     if readme:
         page = ROOT / "bench" / "README.md"
@@ -401,8 +405,10 @@ if __name__ == "__main__":
     if len(words) not in (1, 2) or not options <= {"--readme", "--check"}:
         sys.exit(__doc__)
     source = Path(words[0])
-    (check if "--check" in options else write)(
-        json.loads(source.read_text()),
-        Path(words[1]) if len(words) == 2 else source.parent,
-        "--readme" in options,
-    )
+    target = Path(words[1]) if len(words) == 2 else source.parent
+    measured = json.loads(source.read_text())
+    tables = texts_of(measured, source.parent)
+    if "--check" in options:
+        check(tables, target, "--readme" in options)
+    else:
+        write(measured, tables, target, "--readme" in options)

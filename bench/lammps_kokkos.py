@@ -12,6 +12,9 @@ library on the host in double precision.
 All three styles see the same atoms within the same 5 Angstrom. SNAP has 2J = 8 and small random
 coefficients, LJ a sigma of 2 Angstrom, which makes the boxes about as dense as LAMMPS's own
 benchmark of a Lennard-Jones liquid with its 2.5 sigma.
+
+In the environment MLFF_KOKKOS_START says how Kokkos is started ('on g 1'), MLFF_KOKKOS_LAUNCH what starts
+LAMMPS ('mpirun -np 2'), MLFF_KOKKOS_PACKAGE what is added to -pk kokkos ('gpu/aware off').
 """
 
 from __future__ import annotations
@@ -78,12 +81,14 @@ class Programs:
     lmp: Path
     plugin: Path
     start: str = "on g 1"  # on t 1: without a GPU
+    launch: str = ""  # mpirun -np 2
+    package: str = ""  # more of -pk kokkos
 
     def run(self, script: Path, timeout: float, package: str = OTHER_PACKAGE) -> str:
         """What LAMMPS prints. Raises RuntimeError if it stops, TimeoutExpired after so many seconds."""
-        options = f"-k {self.start} -sf kk -pk kokkos {package} -log none -in".split()
+        options = f"-k {self.start} -sf kk -pk kokkos {package} {self.package} -log none -in".split()
         done = subprocess.run(
-            [str(self.lmp), *options, str(script)],
+            [*self.launch.split(), str(self.lmp), *options, str(script)],
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -232,9 +237,13 @@ def main(folder: Path, programs: Programs, titles: list[str]) -> None:
 if __name__ == "__main__":
     if len(sys.argv) < 5:
         sys.exit(__doc__)
-    start = os.environ.get("MLFF_KOKKOS_START", "on g 1")
+    settings = {
+        name: os.environ[f"MLFF_KOKKOS_{name.upper()}"]
+        for name in ("start", "launch", "package")
+        if f"MLFF_KOKKOS_{name.upper()}" in os.environ
+    }
     main(
         Path(sys.argv[1]).absolute(),
-        Programs(Path(sys.argv[2]), Path(sys.argv[3]), start),
+        Programs(Path(sys.argv[2]), Path(sys.argv[3]), **settings),
         sys.argv[4:],
     )

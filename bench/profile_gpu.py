@@ -1,10 +1,11 @@
 """Where a step's time goes on the GPU: Nsight Compute on one evaluation, a table row per kernel.
 
-    python bench/profile_gpu.py BENCH_DEVICE [CASE] [-o FOLDER]
+    python bench/profile_gpu.py BENCH_DEVICE [CASE ...] [-o FOLDER]
 
-runs `ncu` on `bench_device --profile` and writes FOLDER/gpu_kernels.json and gpu_kernels.md. A CASE
-reads as in bench/bench_device.cpp. The clocks are left alone; caches are not flushed between
-kernels, as in a real step. Times under the profiler are a little above those without.
+runs `ncu` on `bench_device --profile` and writes FOLDER/gpu_kernels_SYSTEM.json, of which
+bench/gpu_report.py makes tables. A CASE reads as in bench/bench_device.cpp. The clocks are left
+alone; caches are not flushed between kernels, as in a real step. Times under the profiler are a
+little above those without.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ ROOT = BENCH.parent
 sys.path.insert(0, str(BENCH))
 
 from machine import GPU_QUERIES, output_of, query_gpu  # noqa: E402
-from report import digits, fill_markers, table  # noqa: E402
+from report import digits, table  # noqa: E402
 
 TIME = "gpu__time_duration.sum"
 INSTRUCTIONS = "smsp__sass_thread_inst_executed_op_{}_pred_on.sum"
@@ -67,6 +68,10 @@ UNITS |= {"nsecond": 1.0, "byte": 1.0, "Kbyte": 1e3, "Mbyte": 1e6, "Gbyte": 1e9}
 #: Read as the mean over a kernel's launches weighted with their time; the rest are sums.
 MEANS = ("DRAM", "L2", "L1", "tensor", "FP32", "FP64", "issue", "occupancy", "occupancy limit")
 SAME = ("registers", "shared bytes", "blocks", "threads")  # of the longest launch
+
+USUAL = ("painn", "single", "spline", "best")  #: of a case's words, left out of file names
+SYSTEMS = ("box_46656", "box_1728", "benzenes_1024", "benzenes_32", "benzenes_1")
+CASES = tuple(f"painn/{system}/single/spline/best" for system in SYSTEMS)
 
 GENERIC = ("for_each", "for_rows", "for_channels")
 
@@ -183,6 +188,13 @@ def kernel_table(rows: list[dict]) -> str:
     return table([*head, "registers"], lines)
 
 
+def kernels_text(results: dict) -> str:
+    """A heading, and the table."""
+    machine = results["machine"]
+    head = f"`{results['case']}` on {machine.get('GPU', '-')}, commit {machine['commit']}:"
+    return f"{head}\n\n{kernel_table(results['kernels'])}"
+
+
 def profile(ncu: str, bench_device: Path, systems: Path, case: str) -> list[Launch]:
     metrics = wanted(available(ncu))
     command = [ncu, "--profile-from-start", "off", "--clock-control", "none"]
@@ -197,32 +209,28 @@ def profile(ncu: str, bench_device: Path, systems: Path, case: str) -> list[Laun
 
 @click.command(help=__doc__)
 @click.argument("bench_device", type=click.Path(exists=True, path_type=Path))
-@click.argument("case", default="painn/box_46656/single/spline/best")
+@click.argument("cases", metavar="[CASE]...", nargs=-1)
 @click.option("-o", "--output", type=Path, default=ROOT / "build" / "bench-results")
 @click.option("--ncu", help="The program ncu. [default: found]")
 @click.option("--commit", default="", help="What was built, where git cannot say.")
-@click.option("--readme", is_flag=True, help="Write the table to bench/README.md.")
-def main(bench_device, case, output, ncu, commit, readme) -> None:
+def main(bench_device, cases, output, ncu, commit) -> None:
     ncu = ncu or shutil.which("ncu")
     if not ncu:
         raise click.ClickException("ncu (Nsight Compute) was not found; name it with --ncu")
+    machine = query_gpu(GPU_QUERIES)
+    machine["commit"] = commit or output_of("git", "-C", ROOT, "describe", "--always", "--dirty")
+    output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mlff-profile-") as folder:
         systems = Path(folder) / "systems"
         subprocess.run(
             [sys.executable, str(BENCH / "make_system.py"), str(systems), "--batches"], check=True
         )
-        launches = profile(ncu, bench_device.absolute(), systems, case)
-    rows = by_kernel(launches)
-    machine = query_gpu(GPU_QUERIES)
-    machine["commit"] = commit or output_of("git", "-C", ROOT, "describe", "--always", "--dirty")
-    text = f"`{case}` on {machine.get('GPU', '-')}, commit {machine['commit']}:\n\n{kernel_table(rows)}"
-    output.mkdir(parents=True, exist_ok=True)
-    results = {"case": case, "machine": machine, "kernels": rows}
-    (output / "gpu_kernels.json").write_text(json.dumps(results, indent=1) + "\n")
-    (output / "gpu_kernels.md").write_text(text + "\n")
-    print(text)
-    if readme:
-        fill_markers(BENCH / "README.md", {"gpu-kernels": text})
+        for case in cases or CASES:
+            rows = by_kernel(profile(ncu, bench_device.absolute(), systems, case))
+            results = {"case": case, "machine": machine, "kernels": rows}
+            name = "_".join(part for part in case.split("/") if part not in USUAL)
+            (output / f"gpu_kernels_{name}.json").write_text(json.dumps(results, indent=1) + "\n")
+            print(kernels_text(results), flush=True)
 
 
 if __name__ == "__main__":
