@@ -1,6 +1,7 @@
 """The examples do what examples/README.md says, as a user runs them."""
 
 import shutil
+import subprocess
 from importlib import metadata
 from pathlib import Path
 
@@ -62,3 +63,32 @@ def test_a_student_is_distilled_and_examined(tmp_path, monkeypatch):
         examined = CliRunner().invoke(main, ["nve", "run/example.yaml", "CH3OH"])
         assert "FAILED: CH3OH: fluctuation of the energy" in examined.output, examined.output
         assert examined.exit_code == 1
+
+
+def test_the_batch_job_starts_lammps_once_a_gpu(tmp_path):
+    """gpus.slurm, with an srun that tells how it was called."""
+    srun = tmp_path / "srun"
+    srun.write_text('#!/bin/sh\nprintf "%s\\n" "$LAMMPS_PLUGIN_PATH" "$@"\n')
+    srun.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_GPUS_ON_NODE": "4", "LAMMPS_PLUGIN_PATH": "/plugin"}
+
+    def submitted(*words: str, **changes: str) -> subprocess.CompletedProcess:
+        command = ["bash", str(EXAMPLES / "gpus.slurm"), *words]
+        variables = {name: value for name, value in (environment | changes).items() if value}
+        return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+
+    done = submitted("in.water")
+    assert done.returncode == 0, done.stderr
+    plugins, *words = done.stdout.split()
+    assert plugins == "/plugin"
+    assert words[words.index("lmp") :] == (
+        "lmp -k on g 4 -sf kk -pk kokkos neigh full newton off gpu/aware on -in in.water".split()
+    )
+    assert "gpu/aware off" in " ".join(submitted("in.water", GPU_AWARE="off").stdout.split())
+    for words, changes, missing in (
+        ((), {}, "name the LAMMPS input"),
+        (("in.water",), {"LAMMPS_PLUGIN_PATH": ""}, "name the folder of mlffstudentplugin.so"),
+        (("in.water",), {"SLURM_GPUS_ON_NODE": ""}, "run this with sbatch"),
+    ):
+        refused = submitted(*words, **changes)
+        assert refused.returncode != 0 and missing in refused.stderr
