@@ -114,7 +114,7 @@ class MessagePassing : public DeviceNetwork {
   std::size_t gradient_stride() const { return edges_.capacity(); }
 
   /// Rows of a range, and candidates of a range of exact filters, at most: bounds the work space.
-  static constexpr int kRangeRows = 1 << 17, kRangeCandidates = 3 << 14;
+  static constexpr int kRangeRows = 1 << 17, kRangeCandidates = is_host<Space> ? 3 << 14 : 3 << 15;
 
   const bool exact_;
   const bool cuda_;  ///< kernels written for CUDA are used where there are any

@@ -183,6 +183,10 @@ class Lammps:
         """The style that `pair_style mlff/student` is."""
         return "mlff/student/kk" if self.kokkos else "mlff/student"
 
+    def has_package(self, name: str) -> bool:
+        done = subprocess.run([self.lmp, "-h"], text=True, stdout=subprocess.PIPE, env=os.environ | ENVIRONMENT)
+        return name in done.stdout.partition("Installed packages:")[2].split()
+
     def load(self) -> str:
         return f"plugin load {self.plugin}\n"
 
@@ -204,7 +208,7 @@ class Lammps:
             command, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             timeout=timeout, env=os.environ | ENVIRONMENT | (environment or {}),
         )  # fmt: skip
-        assert (done.returncode != 0) == fails, done.stdout
+        assert (done.returncode != 0) == fails, f"exit status {done.returncode}\n{done.stdout}"
         return Run(done.returncode, done.stdout, self.folder)
 
     def error(self, script: str, ranks: int = 1, **options) -> str:

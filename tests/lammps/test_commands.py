@@ -206,6 +206,12 @@ mass 1 12
 # ------------------------------------------------------------------ pairs that LAMMPS leaves out
 
 
+@pytest.fixture
+def with_molecules(lammps):
+    if not lammps.has_package("MOLECULE"):
+        pytest.skip("this LAMMPS was built without the package MOLECULE")
+
+
 def bonded(lammps, special: str, style: str | None = None) -> str:
     system = fixture_system(PAINN, "molecule")
     distances = np.linalg.norm(system.positions[:, None] - system.positions, axis=2)
@@ -216,6 +222,7 @@ def bonded(lammps, special: str, style: str | None = None) -> str:
     return script + special + "\n" + (style or pair(system, PAINN)) + OUTPUT + "run 0\n"
 
 
+@pytest.mark.usefixtures("with_molecules")
 @pytest.mark.parametrize(
     "special",
     [
@@ -231,12 +238,14 @@ def test_special_bonds_are_refused(lammps, special):
         assert "special_bonds lj/coul 1.0 1.0 1.0" in message
 
 
+@pytest.mark.usefixtures("with_molecules")
 def test_special_bonds_of_one_are_fine(lammps):
     system = fixture_system(PAINN, "molecule")
     run = lammps.run(bonded(lammps, "special_bonds lj/coul 1.0 1.0 1.0"))
     assert_agree(lammps.results(run, system), system.oracle(PAINN))
 
 
+@pytest.mark.usefixtures("with_molecules")
 def test_hybrid_may_have_its_own_special_bonds(lammps):
     # Scaled pairs stay in the list; the network sees them if its own factors are 1.
     system = fixture_system(PAINN, "molecule")
@@ -252,6 +261,7 @@ pair_coeff * * mlff/student {PAINN} {' '.join(system.types)}
     assert_agree(lammps.results(run, system), system.oracle(PAINN))
 
 
+@pytest.mark.usefixtures("with_molecules")
 def test_molecular_atoms_without_bonds_are_fine(lammps):
     system = fixture_system(PAINN, "molecule")
     system.write_data(lammps.folder / "system.data", [])
