@@ -318,7 +318,7 @@ def plot_molecules(found: dict, path: Path) -> None:
 
     systems = [s for s in systems_of(found) if s.startswith("molecule")]
     names = [name for name in SERIES if any(s in found[name] for s in systems)]
-    figure, axes = plt.subplots(figsize=(7.4, 4.2))
+    figure, axes = plt.subplots(figsize=(9.0, 4.2))
     width = 0.8 / max(1, len(names))
     for k, name in enumerate(names):
         label, colour, _ = SERIES[name]
@@ -330,7 +330,7 @@ def plot_molecules(found: dict, path: Path) -> None:
     axes.set(yscale="log", ylabel="ms a step or evaluation", title="One molecule, PaiNN")
     axes.grid(alpha=0.3, axis="y", which="both")
     if names:
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))  # beside the bars
     figure.tight_layout()
     figure.savefig(path, dpi=150)
     plt.close(figure)
