@@ -59,7 +59,7 @@ constexpr int blocks_at_a_time(int M, int channels, int most_channels) {
   return M > 16 && channels > 0 && channels <= most_channels ? 2 : 1;
 }
 
-#define MLFF_TILE_KERNEL(blocks) __global__ __launch_bounds__(kWarp *kTileWarps, blocks)
+#define MLFF_TILE_KERNEL(blocks) __global__ __launch_bounds__(kTileThreads, blocks)
 
 struct FinishLayer {
   int size, C;
@@ -266,7 +266,7 @@ void launch(Stream stream, const Kernels<Arguments> &kernels, int C, int outputs
                              multiprocessors().shared_bytes));
   cudaLaunchConfig_t config = {};
   config.gridDim = dim3(tiles * by.cluster, components);
-  config.blockDim = dim3(kWarp * kTileWarps);
+  config.blockDim = dim3(kTileThreads);
   config.dynamicSmemBytes = by.bytes;
   config.stream = stream;
   cudaLaunchAttribute cluster;

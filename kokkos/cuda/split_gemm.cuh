@@ -14,8 +14,8 @@
 
 namespace mlff::cuda {
 
-/// Warps of a block that works on a tile.
-constexpr int kTileWarps = 8;
+/// Warps and threads of a block that works on a tile.
+constexpr int kTileWarps = 8, kTileThreads = kTileWarps * kWarp;
 
 /// Rows of activations in shared memory, aligned to 128 bytes. They are made in FP32 and then split
 /// in place: eight numbers become eight high and eight low parts, 16 bytes each. The 16-byte
