@@ -1,5 +1,6 @@
 """The examples do what examples/README.md says, as a user runs them."""
 
+import re
 import shutil
 import subprocess
 from importlib import metadata
@@ -61,7 +62,8 @@ def test_a_student_is_distilled_and_examined(tmp_path, monkeypatch):
     assert student.provenance["errors"]["all"]["force_mae_meV_per_A"] < 1000
     if find_plugin() is not None:
         examined = CliRunner().invoke(main, ["nve", "run/example.yaml", "CH3OH"])
-        assert "FAILED: CH3OH: fluctuation of the energy" in examined.output, examined.output
+        # by this, whatever else 300 steps of training on this machine have left wrong
+        assert re.search("FAILED: .*CH3OH: fluctuation of the energy", examined.output), examined.output
         assert examined.exit_code == 1
 
 
