@@ -27,6 +27,9 @@ NKTV2P = 1.6021765e6  # LAMMPS's bar from eV/Angstrom^3, units metal
 KCAL_IN_EV = 4184.0 / 96485.33212331001
 MASSES = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999}
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_PROC_BIND": "false", "LAMMPS_PLUGIN_PATH": ""}
+#: Open MPI starts four processes on two cores, and root's, as in containers, only when told to.
+ENVIRONMENT |= {"OMPI_MCA_rmaps_base_oversubscribe": "1", "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
+ENVIRONMENT |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
 @dataclass
