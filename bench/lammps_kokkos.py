@@ -238,9 +238,8 @@ if __name__ == "__main__":
     if len(sys.argv) < 5:
         sys.exit(__doc__)
     settings = {
-        name: os.environ[f"MLFF_KOKKOS_{name.upper()}"]
+        name: os.environ.get(f"MLFF_KOKKOS_{name.upper()}", getattr(Programs, name))
         for name in ("start", "launch", "package")
-        if f"MLFF_KOKKOS_{name.upper()}" in os.environ
     }
     main(
         Path(sys.argv[1]).absolute(),
