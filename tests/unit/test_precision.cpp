@@ -12,6 +12,10 @@
 namespace mlff::test {
 namespace {
 
+double in_eV_per_atom(const Potential &potential, double energy, const System &system) {
+  return energy * potential.energy_in_eV / system.size();
+}
+
 class PrecisionOf : public testing::TestWithParam<Case>, protected NetworkTest {
  protected:
   PrecisionOf() : NetworkTest(GetParam()) {}
@@ -23,9 +27,6 @@ class PrecisionOf : public testing::TestWithParam<Case>, protected NetworkTest {
                                random_cluster(potential, 20, 3), random_liquid(potential, 8, 2)};
     if (potential.channels <= 24) all.push_back(random_liquid(potential, 216, 4));
     return all;
-  }
-  double in_eV_per_atom(double energy, const System &system) const {
-    return energy * potential.energy_in_eV / system.size();
   }
 };
 
@@ -55,7 +56,7 @@ TEST_P(PrecisionOf, SingleAndMixedFollowDouble) {
         const Evaluation exact = evaluate(*reference, system), found = evaluate(*net, system);
         const double unit = std::fmax(1.0, spread(exact.atomic_energies) * potential.energy_in_eV);
         const double force = root_mean_square(exact.forces);
-        EXPECT_LT(std::fabs(in_eV_per_atom(found.energy - exact.energy, system)),
+        EXPECT_LT(std::fabs(in_eV_per_atom(potential, found.energy - exact.energy, system)),
                   allowed.energy * unit);
         EXPECT_LT(largest_difference(found.forces, exact.forces), allowed.forces * force);
         EXPECT_LT(root_mean_square_difference(found.forces, exact.forces), 1e-5 * force);
@@ -76,7 +77,8 @@ TEST_P(PrecisionOf, SplinesFollowExactFilters) {
     SCOPED_TRACE(testing::Message() << system.size() << " atoms");
     const Evaluation exact = evaluate(*reference, system), found = evaluate(*net, system);
     const double unit = std::fmax(1.0, spread(exact.atomic_energies) * potential.energy_in_eV);
-    EXPECT_LT(std::fabs(in_eV_per_atom(found.energy - exact.energy, system)), 1e-6 * unit);
+    EXPECT_LT(std::fabs(in_eV_per_atom(potential, found.energy - exact.energy, system)),
+              1e-6 * unit);
     EXPECT_LT(root_mean_square_difference(found.forces, exact.forces),
               1e-4 * root_mean_square(exact.forces));
     EXPECT_NE(found.energy, exact.energy) << "the keyword chooses nothing";
@@ -125,16 +127,16 @@ TEST(ShippedPotentials, KeepTheTargets) {
           return evaluate(*backend.create(potential, options_for(potential, precision, filters)),
                           system);
         };
-        const double eV_per_atom = potential.energy_in_eV / system.size();
         const Evaluation exact = result(Precision::Double, Filters::Exact);
         const Evaluation spline = result(Precision::Double, Filters::Spline);
-        EXPECT_LT(std::fabs(spline.energy - exact.energy) * eV_per_atom, 1e-6);
+        EXPECT_LT(std::fabs(in_eV_per_atom(potential, spline.energy - exact.energy, system)), 1e-6);
         EXPECT_LT(root_mean_square_difference(spline.forces, exact.forces), 1e-4 * force);
         for (const Precision precision : {Precision::Mixed, Precision::Single}) {
           for (const Filters filters : {Filters::Exact, Filters::Spline}) {
             const Evaluation &reference = filters == Filters::Exact ? exact : spline;
             const Evaluation found = result(precision, filters);
-            EXPECT_LT(std::fabs(found.energy - reference.energy) * eV_per_atom, 1e-6);
+            EXPECT_LT(std::fabs(in_eV_per_atom(potential, found.energy - reference.energy, system)),
+                      1e-6);
             EXPECT_LT(largest_difference(found.forces, reference.forces), 1e-5 * force);
           }
         }
@@ -150,9 +152,9 @@ void expect_as_on_the_host(const Backend &backend, const Potential &potential, c
   const Evaluation here =
       evaluate(*backend.create(potential, options_for(potential, precision, filters)), system);
   const double unit = 1 + largest(host.atomic_energies);
-  const double error = (here.energy - host.energy) * potential.energy_in_eV / system.size();
   const Tolerances allowed = tolerances(precision);
-  EXPECT_LT(std::fabs(error), allowed.energy * unit);
+  EXPECT_LT(std::fabs(in_eV_per_atom(potential, here.energy - host.energy, system)),
+            allowed.energy * unit);
   // Of thousands of forces in single precision one is further off by chance.
   const auto difference =
       precision == Precision::Double ? largest_difference : root_mean_square_difference;
